@@ -26,5 +26,9 @@ let package = Package(
             pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"])]
         ),
+        .target(name: "MessagingRabbitMQ", swiftSettings: settings),
+        .testTarget(
+            name: "MessagingRabbitMQTests", dependencies: ["MessagingRabbitMQ"], resources: [.copy("Fixtures")],
+            swiftSettings: settings),
     ]
 )
