@@ -26,6 +26,13 @@ let package = Package(
             pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"])]
         ),
+        .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
+        .testTarget(
+            name: "MessagingTests",
+            dependencies: ["Messaging"],
+            resources: [.copy("Fixtures")],
+            swiftSettings: settings
+        ),
         .target(name: "MessagingRabbitMQ", swiftSettings: settings),
         .testTarget(
             name: "MessagingRabbitMQTests", dependencies: ["MessagingRabbitMQ"], resources: [.copy("Fixtures")],

@@ -1,0 +1,314 @@
+/// Writes JSON text into a buffer of its own.
+///
+/// A document inside a string of another document is written escaped at once: the writer keeps how many strings it is
+/// inside of, its ``level``, and puts the backslashes for all of them. The wire nests two such levels (wire contract 3.1,
+/// 3.4): the payload inside the envelope and the failure inside the payload.
+package struct JSONWriter: ~Copyable {
+    private var base: UnsafeMutablePointer<UInt8>
+    private var capacity: Int
+    package private(set) var count = 0
+
+    /// How many strings the document that is being written lies inside of.
+    private var level = 0
+    private let asciiOnly: Bool
+
+    package init(capacity: Int = 512, asciiOnly: Bool = true) {
+        self.capacity = max(capacity, 64)
+        self.base = .allocate(capacity: self.capacity)
+        self.asciiOnly = asciiOnly
+    }
+
+    /// A writer for a part of what `other` writes.
+    init(like other: borrowing JSONWriter) {
+        self.capacity = 64
+        self.base = .allocate(capacity: self.capacity)
+        self.level = other.level
+        self.asciiOnly = other.asciiOnly
+    }
+
+    deinit {
+        self.base.deallocate()
+    }
+
+    /// The text.
+    package consuming func finish() -> [UInt8] {
+        Array(UnsafeBufferPointer(start: self.base, count: self.count))
+    }
+
+    /// Takes back everything after the first `count` bytes.
+    mutating func truncate(to count: Int) {
+        self.count = min(count, self.count)
+    }
+
+    /// Makes room for `additional` more bytes.
+    @inline(__always)
+    private mutating func reserve(_ additional: Int) {
+        if self.count &+ additional > self.capacity { self.grow(by: additional) }
+    }
+
+    private mutating func grow(by additional: Int) {
+        let capacity = max(self.capacity * 2, self.count + additional)
+        let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
+        grown.update(from: self.base, count: self.count)
+        self.base.deallocate()
+        self.base = grown
+        self.capacity = capacity
+    }
+
+    @inline(__always)
+    private mutating func put(_ byte: UInt8) {
+        self.base[self.count] = byte
+        self.count &+= 1
+    }
+
+    @inline(__always)
+    private mutating func put(_ bytes: UnsafePointer<UInt8>, count: Int) {
+        (self.base + self.count).update(from: bytes, count: count)
+        self.count &+= count
+    }
+
+    // MARK: - Structure
+
+    /// Writes one ASCII byte that is neither a quote nor a backslash.
+    @inline(__always)
+    package mutating func write(byte: UInt8) {
+        self.reserve(1)
+        self.put(byte)
+    }
+
+    /// Writes ASCII that holds neither a quote nor a backslash.
+    @inline(__always)
+    package mutating func write(plain text: StaticString) {
+        self.reserve(text.utf8CodeUnitCount)
+        self.put(text.utf8Start, count: text.utf8CodeUnitCount)
+    }
+
+    /// Writes bytes as they are, at whatever level.
+    mutating func write(verbatim bytes: UnsafeBufferPointer<UInt8>) {
+        guard let base = bytes.baseAddress else { return }
+        self.reserve(bytes.count)
+        self.put(base, count: bytes.count)
+    }
+
+    /// Writes what another writer has written between two offsets.
+    mutating func write(_ other: borrowing JSONWriter, from start: Int, to end: Int) {
+        self.write(verbatim: UnsafeBufferPointer(start: other.base + start, count: end - start))
+    }
+
+    /// The backslashes that one backslash of the document becomes.
+    @inline(__always)
+    private var backslashWidth: Int { 1 << self.level }
+
+    /// More than what any one character takes: two surrogates, each with its backslashes and five more bytes.
+    @inline(__always)
+    private var escapeWidth: Int { 2 &* (self.backslashWidth &+ 5) }
+
+    @inline(__always)
+    private mutating func putBackslash() {
+        for _ in 0..<self.backslashWidth { self.put(JSONByte.backslash) }
+    }
+
+    @inline(__always)
+    private mutating func putQuote() {
+        for _ in 1..<self.backslashWidth { self.put(JSONByte.backslash) }
+        self.put(JSONByte.quote)
+    }
+
+    /// Writes a string that holds the document which `body` writes.
+    package mutating func writeDocumentInString<Failure: Error>(
+        _ body: (inout JSONWriter) throws(Failure) -> Void
+    ) throws(Failure) {
+        self.reserve(self.backslashWidth)
+        self.putQuote()
+        self.level += 1
+        do throws(Failure) {
+            try body(&self)
+        } catch {
+            self.level -= 1
+            throw error
+        }
+        self.level -= 1
+        self.reserve(self.backslashWidth)
+        self.putQuote()
+    }
+
+    // MARK: - Scalars
+
+    package mutating func writeNull() { self.write(plain: "null") }
+
+    package mutating func write(_ value: Bool) {
+        if value { self.write(plain: "true") } else { self.write(plain: "false") }
+    }
+
+    package mutating func write(_ value: some FixedWidthInteger) {
+        guard let value = Int64(exactly: value) else {
+            return self.write(digits: String(value))
+        }
+        self.reserve(20)
+        var magnitude = value.magnitude
+        if value < 0 { self.put(JSONByte.minus) }
+        var width = 1
+        var bound: UInt64 = 10
+        while magnitude >= bound, width < 19 {
+            width &+= 1
+            bound &*= 10
+        }
+        var index = self.count &+ width
+        self.count = index
+        repeat {
+            index &-= 1
+            self.base[index] = JSONByte.zero &+ UInt8(truncatingIfNeeded: magnitude % 10)
+            magnitude /= 10
+        } while magnitude > 0
+    }
+
+    package mutating func write(_ value: JSONBigInteger) {
+        self.write(digits: value.description)
+    }
+
+    /// Writes the shortest text that reads back as the same number, with a point or an exponent like Python's.
+    package mutating func write(_ value: Double) {
+        if value.isFinite {
+            self.write(digits: value.description)
+        } else if value.isNaN {
+            self.write(plain: "NaN")
+        } else if value > 0 {
+            self.write(plain: "Infinity")
+        } else {
+            self.write(plain: "-Infinity")
+        }
+    }
+
+    package mutating func write(_ value: Float) {
+        if value.isFinite {
+            self.write(digits: value.description)
+        } else {
+            self.write(Double(value))
+        }
+    }
+
+    private mutating func write(digits: String) {
+        var digits = digits
+        digits.withUTF8 { self.write(verbatim: $0) }
+    }
+
+    // MARK: - Strings
+
+    /// Writes a string with its quotes.
+    package mutating func write(_ value: String) {
+        var value = value
+        value.withUTF8 { text in
+            self.reserve(text.count &+ 2 &* self.backslashWidth)
+            self.putQuote()
+            if let base = text.baseAddress { self.write(content: base, count: text.count) }
+            self.reserve(self.backslashWidth)
+            self.putQuote()
+        }
+    }
+
+    /// Writes a key and the colon after it.
+    @inline(__always)
+    package mutating func write(key: String) {
+        self.write(key)
+        self.write(byte: JSONByte.colon)
+    }
+
+    /// Writes the inside of a string. The input is valid UTF-8.
+    @inline(__always)
+    private mutating func write(content base: UnsafePointer<UInt8>, count: Int) {
+        var index = 0
+        while true {
+            let end = JSONByte.endOfPlainRun(base, from: index, to: count)
+            if end > index {
+                self.reserve(end &- index)
+                self.put(base + index, count: end &- index)
+            }
+            guard end < count else { return }
+            index = end &+ self.writeEscaped(base + end)
+        }
+    }
+
+    /// Writes the character at `input`, which is not plain, and returns how many bytes of the input it took.
+    private mutating func writeEscaped(_ input: UnsafePointer<UInt8>) -> Int {
+        self.reserve(self.escapeWidth)
+        let byte = input[0]
+        if byte >= 0x80 { return self.putNonASCII(input) }
+        self.putBackslash()
+        switch byte {
+        case JSONByte.quote: self.putQuote()
+        case JSONByte.backslash: self.putBackslash()
+        case 0x08: self.put(UInt8(ascii: "b"))
+        case 0x09: self.put(UInt8(ascii: "t"))
+        case 0x0A: self.put(UInt8(ascii: "n"))
+        case 0x0C: self.put(UInt8(ascii: "f"))
+        case 0x0D: self.put(UInt8(ascii: "r"))
+        default: self.putCodeUnit(UInt32(byte))
+        }
+        return 1
+    }
+
+    private mutating func putNonASCII(_ input: UnsafePointer<UInt8>) -> Int {
+        let first = input[0]
+        let width = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
+        guard self.asciiOnly else {
+            self.put(input, count: width)
+            return width
+        }
+        var scalar = UInt32(first) & (width == 2 ? 0x1F : width == 3 ? 0x0F : 0x07)
+        for index in 1..<width { scalar = scalar << 6 | UInt32(input[index] & 0x3F) }
+        if scalar >= 0x1_0000 {
+            let offset = scalar &- 0x1_0000
+            self.putBackslash()
+            self.putCodeUnit(0xD800 | offset >> 10)
+            scalar = 0xDC00 | offset & 0x3FF
+        }
+        self.putBackslash()
+        self.putCodeUnit(scalar)
+        return width
+    }
+
+    /// Writes `u` and the four digits of a UTF-16 code unit.
+    private mutating func putCodeUnit(_ unit: UInt32) {
+        self.put(UInt8(ascii: "u"))
+        for shift in stride(from: 12, through: 0, by: -4) {
+            let digit = UInt8(truncatingIfNeeded: unit >> shift & 0xF)
+            self.put(digit < 10 ? JSONByte.zero &+ digit : UInt8(ascii: "a") &- 10 &+ digit)
+        }
+    }
+
+    // MARK: - Documents
+
+    /// Writes a checked JSON text.
+    ///
+    /// Inside a string, its quotes and backslashes are escaped and its line breaks, which can only be white space, become
+    /// spaces.
+    package mutating func write(_ document: RawJSON) {
+        document.bytes.withUnsafeBufferPointer { text in
+            guard let base = text.baseAddress else { return }
+            self.reserve(text.count)
+            var index = 0
+            while index < text.count {
+                let end = JSONByte.endOfPlainRun(base, from: index, to: text.count)
+                if end > index {
+                    self.reserve(end &- index)
+                    self.put(base + index, count: end &- index)
+                    index = end
+                    continue
+                }
+                let byte = base[index]
+                self.reserve(self.escapeWidth)
+                if byte >= 0x80 {
+                    index &+= self.putNonASCII(base + index)
+                    continue
+                }
+                index &+= 1
+                switch byte {
+                case JSONByte.quote: self.putQuote()
+                case JSONByte.backslash: self.putBackslash()
+                case 0x7F: self.put(byte)
+                default: self.put(0x20)
+                }
+            }
+        }
+    }
+}

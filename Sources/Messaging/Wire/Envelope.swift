@@ -1,0 +1,114 @@
+/// The outer object of a message: a version, and the payload as JSON text inside a string (wire contract 3.1).
+package struct Envelope: Sendable {
+    private static let versionKey = "oslo.version"
+    private static let messageKey = "oslo.message"
+
+    /// The text of the payload, not checked yet.
+    package let payload: ArraySlice<UInt8>
+
+    /// Opens a message by the rules that Python servers and clients follow.
+    ///
+    /// - Parameters:
+    ///   - body: The message's body.
+    ///   - contentType: Its content type.
+    ///   - contentEncoding: Its content encoding. A character set needs no attention, as JSON is UTF-8.
+    ///   - compression: The value of its header `compression`.
+    ///   - limits: How much is accepted.
+    package init(
+        decoding body: [UInt8],
+        contentType: String?,
+        contentEncoding: String? = nil,
+        compression: String? = nil,
+        limits: JSONLimits = .default
+    ) throws(WireError) {
+        if let compression, !compression.isEmpty {
+            throw WireError(
+                .unsupportedCompression,
+                "the body is compressed as '\(compression.prefix(64))'; set kombu_compression to none at the sender"
+            )
+        }
+        if let encoding = contentEncoding?.lowercased(), ["gzip", "x-gzip", "deflate", "bzip2", "br"].contains(encoding) {
+            throw WireError(
+                .unsupportedCompression,
+                "the body is compressed as '\(encoding)'; compression is not supported"
+            )
+        }
+        // Python hands an empty body on as an empty payload, whatever its type.
+        guard !body.isEmpty else {
+            self.payload = Array("{}".utf8)[...]
+            return
+        }
+        guard let contentType else {
+            throw WireError(.unsupportedContentType, "the message has no content type; application/json is expected")
+        }
+        guard Self.isJSON(contentType) else {
+            throw WireError(
+                .unsupportedContentType,
+                "the content type is '\(contentType.prefix(64))'; application/json is expected"
+            )
+        }
+        do {
+            self.payload = try Self.open(body, limits: limits)
+        } catch let error as WireError {
+            throw error
+        } catch let error as JSONError {
+            throw WireError(error, in: "envelope")
+        } catch {
+            throw WireError(.malformed, "the envelope cannot be read: \(error)", cause: error)
+        }
+    }
+
+    private static func isJSON(_ contentType: String) -> Bool {
+        if contentType == "application/json" { return true }
+        let mediaType = contentType.prefix { $0 != ";" }
+        return mediaType.lowercased().split(separator: " ") == ["application/json"]
+    }
+
+    private static func open(_ body: [UInt8], limits: JSONLimits) throws -> ArraySlice<UInt8> {
+        try body.withUnsafeBufferPointer { buffer in
+            try limits.check(size: buffer.count)
+            var object = try ObjectScanner(buffer, limits: limits)
+            var version: RawRange?
+            var message: RawRange?
+            while let member = try object.next() {
+                if member.hasKey(Self.versionKey) {
+                    version = member.value
+                } else if member.hasKey(Self.messageKey) {
+                    message = member.value
+                }
+            }
+            // Without both keys the whole object is a payload of the time before envelopes.
+            guard let version, let message else { return body[...] }
+            try Self.checkVersion(object.string(version), limits)
+            guard let token = object.stringToken(message) else {
+                throw WireError(.malformed, "'\(Self.messageKey)' is not a string")
+            }
+            return JSONText.bytes(object.base, token)[...]
+        }
+    }
+
+    /// Only 2.0 is spoken; `2.0.0` is another way to write it.
+    private static func checkVersion(_ version: String?, _ limits: JSONLimits) throws(WireError) {
+        guard version == "2.0" || version == "2.0.0" else {
+            throw WireError(
+                .unsupportedEnvelope,
+                "the envelope is of version \(version.map { "'\($0.prefix(32))'" } ?? "that is not text"); 2.0 is expected"
+            )
+        }
+    }
+
+    /// Writes an envelope around the payload that `body` writes.
+    static func encode<Failure: Error>(
+        _ body: (inout JSONWriter) throws(Failure) -> Void
+    ) throws(Failure) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.write(byte: JSONByte.openBrace)
+        writer.write(key: Self.versionKey)
+        writer.write("2.0")
+        writer.write(byte: JSONByte.comma)
+        writer.write(key: Self.messageKey)
+        try writer.writeDocumentInString(body)
+        writer.write(byte: JSONByte.closeBrace)
+        return writer.finish()
+    }
+}

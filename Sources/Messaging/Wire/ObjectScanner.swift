@@ -1,0 +1,92 @@
+/// Where the text of a value lies.
+struct RawRange {
+    var start: Int
+    var end: Int
+}
+
+/// Walks over the members of a document that must be an object, without decoding their values.
+struct ObjectScanner {
+    /// One member; valid as long as the bytes are.
+    struct Member {
+        fileprivate let base: UnsafePointer<UInt8>
+        fileprivate let key: JSONStringToken
+        let value: RawRange
+
+        var name: String { JSONText.string(self.base, self.key) }
+
+        @inline(__always)
+        func hasKey(_ expected: String) -> Bool {
+            guard !self.key.hasEscapes else { return self.name == expected }
+            var expected = expected
+            return expected.withUTF8 { expected in
+                guard self.key.end &- self.key.start == expected.count else { return false }
+                for index in 0..<expected.count where self.base[self.key.start &+ index] != expected[index] {
+                    return false
+                }
+                return true
+            }
+        }
+
+        /// Whether the key begins with `prefix`, which is ASCII.
+        func keyHasPrefix(_ prefix: StaticString) -> Bool {
+            guard !self.key.hasEscapes else { return self.name.hasPrefix("\(prefix)") }
+            guard self.key.end - self.key.start >= prefix.utf8CodeUnitCount else { return false }
+            for index in 0..<prefix.utf8CodeUnitCount where self.base[self.key.start + index] != prefix.utf8Start[index] {
+                return false
+            }
+            return true
+        }
+    }
+
+    private var scanner: JSONScanner
+    private var isFirst = true
+
+    /// Starts at the beginning of an object; anything else is an error.
+    init(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) {
+        self.scanner = try JSONScanner(buffer, limits: limits)
+        guard self.scanner.take(JSONByte.openBrace) else {
+            // Says of bad JSON that it is bad, and of good JSON that it is no object.
+            let kind = JSONKind(firstByte: self.scanner.peek())
+            try self.scanner.skipValue()
+            try self.scanner.expectEnd()
+            throw JSONError(code: .type, message: "expected an object, found \(kind.description)")
+        }
+    }
+
+    var base: UnsafePointer<UInt8> { self.scanner.base }
+
+    /// The next member; `nil` at the end of the object, which must be the end of the text.
+    mutating func next() throws(JSONError) -> Member? {
+        if self.isFirst {
+            self.isFirst = false
+            if self.scanner.take(JSONByte.closeBrace) {
+                try self.scanner.expectEnd()
+                return nil
+            }
+        } else if try !self.scanner.takeSeparator(closing: JSONByte.closeBrace) {
+            try self.scanner.expectEnd()
+            return nil
+        }
+        let key = try self.scanner.takeKey()
+        try self.scanner.takeColon()
+        self.scanner.skipWhitespace()
+        let start = self.scanner.position
+        try self.scanner.skipValue(depth: 1)
+        return Member(base: self.scanner.base, key: key, value: RawRange(start: start, end: self.scanner.position))
+    }
+
+    /// The text of a string value with what it needs to be decoded, or `nil` if the value is no string.
+    func stringToken(_ value: RawRange) -> JSONStringToken? {
+        guard self.base[value.start] == JSONByte.quote else { return nil }
+        let start = value.start + 1
+        let end = value.end - 1
+        // What is not plain need not be an escape; treating it as one costs time only.
+        let hasEscapes = JSONByte.endOfPlainRun(self.base, from: start, to: end) < end
+        return JSONStringToken(start: start, end: end, hasEscapes: hasEscapes)
+    }
+
+    /// The value of a string, or `nil` if it is no string.
+    func string(_ value: RawRange) -> String? {
+        self.stringToken(value).map { JSONText.string(self.base, $0) }
+    }
+}

@@ -1,0 +1,170 @@
+/// What one service asks of another (wire contract 3.2).
+package struct RequestPayload: Sendable {
+    /// The version that a request asks for. What is not text is kept apart, as each form is answered differently
+    /// (wire contract 4.2).
+    package enum Version: Sendable, Hashable {
+        case absent
+        case null
+        case text(String)
+        /// A value of another type; its kind, such as `a number`.
+        case other(String)
+    }
+
+    /// The context's entries, by their names without the prefix `_context_`.
+    package enum Context: Sendable {
+        case raw([String: RawJSON])
+        case values([String: JSONValue])
+    }
+
+    package var method: String
+    /// The keyword arguments; always an object.
+    package var args: RawJSON
+    /// The namespace. Absent and `null` are the null namespace; an empty text is a namespace of that name.
+    package var namespace: String?
+    package var version: Version
+    /// Names the call, so that the reply finds it; a cast has none.
+    package var messageID: String?
+    package var replyQueue: String?
+    /// The call monitor timeout, whatever JSON it is.
+    package var monitorTimeout: RawJSON?
+    /// Names this message, so that a second copy of it is recognised.
+    package var uniqueID: String?
+    package var context: Context
+
+    package init(
+        method: String,
+        args: RawJSON = .emptyObject,
+        namespace: String? = nil,
+        version: String? = nil,
+        messageID: String? = nil,
+        replyQueue: String? = nil,
+        monitorTimeout: Double? = nil,
+        uniqueID: String? = makeUniqueID(),
+        context: [String: JSONValue] = [:]
+    ) {
+        self.method = method
+        self.args = args
+        self.namespace = namespace
+        self.version = version.map { .text($0) } ?? .absent
+        self.messageID = messageID
+        self.replyQueue = replyQueue
+        self.monitorTimeout = monitorTimeout.map { RawJSON(Self.seconds($0)) }
+        self.uniqueID = uniqueID
+        self.context = .values(context)
+    }
+
+    /// Whole seconds as an integer, as Python programs write them.
+    private static func seconds(_ seconds: Double) -> JSONValue {
+        Int(exactly: seconds).map { .integer($0) } ?? .double(seconds)
+    }
+
+    /// Whether the sender waits for a reply.
+    package var isCall: Bool { self.messageID != nil }
+
+    /// The call monitor timeout, if it is one: a positive number, or a text that holds one, as Python reads both.
+    package var monitorInterval: Duration? {
+        guard let raw = self.monitorTimeout, raw.kind == .number || raw.kind == .string else { return nil }
+        let seconds: Double?
+        do {
+            let value = try raw.value()
+            seconds = value.doubleValue ?? value.stringValue.flatMap { Double($0) }
+        } catch {
+            // The text was checked when the payload was read.
+            return nil
+        }
+        guard let seconds, seconds > 0 else { return nil }
+        // A century is for ever here, and within the range of a duration.
+        return .seconds(min(seconds, 3_155_760_000))
+    }
+
+    /// The context as dynamic values.
+    package func contextValues() throws(JSONError) -> [String: JSONValue] {
+        switch self.context {
+        case .values(let values): return values
+        case .raw(let raw):
+            var values = [String: JSONValue](minimumCapacity: raw.count)
+            for (key, value) in raw { values[key] = try value.value() }
+            return values
+        }
+    }
+}
+
+// MARK: - Writing
+
+extension RequestPayload {
+    /// The body of the message.
+    package func encoded() -> [UInt8] {
+        Envelope.encode { writer in
+            self.write(to: &writer) { $0.write(self.args) }
+        }
+    }
+
+    /// The body of the message with other arguments, which are written straight into their place.
+    ///
+    /// - Parameter arguments: A value that encodes as an object.
+    package func encoded(arguments: some Encodable) throws(JSONError) -> [UInt8] {
+        try Envelope.encode { writer throws(JSONError) in
+            try self.write(to: &writer) { writer throws(JSONError) in try writer.write(encoding: arguments) }
+        }
+    }
+
+    /// Writes the keys in oslo.messaging's order.
+    private func write<Failure: Error>(
+        to writer: inout JSONWriter,
+        arguments: (inout JSONWriter) throws(Failure) -> Void
+    ) throws(Failure) {
+        writer.write(byte: JSONByte.openBrace)
+        writer.write(key: "method")
+        writer.write(self.method)
+        writer.writeNext(key: "args")
+        try arguments(&writer)
+        if let namespace = self.namespace {
+            writer.writeNext(key: "namespace")
+            writer.write(namespace)
+        }
+        switch self.version {
+        case .absent, .other: break
+        case .null:
+            writer.writeNext(key: "version")
+            writer.writeNull()
+        case .text(let version):
+            writer.writeNext(key: "version")
+            writer.write(version)
+        }
+        if let messageID = self.messageID {
+            writer.writeNext(key: "_msg_id")
+            writer.write(messageID)
+            if let replyQueue = self.replyQueue {
+                writer.writeNext(key: "_reply_q")
+                writer.write(replyQueue)
+            }
+            writer.writeNext(key: "_timeout")
+            writer.write(self.monitorTimeout ?? .null)
+        }
+        if let uniqueID = self.uniqueID {
+            writer.writeNext(key: "_unique_id")
+            writer.write(uniqueID)
+        }
+        switch self.context {
+        case .raw(let entries):
+            for (key, value) in entries {
+                writer.writeNext(key: "_context_" + key)
+                writer.write(value)
+            }
+        case .values(let entries):
+            for (key, value) in entries {
+                writer.writeNext(key: "_context_" + key)
+                writer.write(value)
+            }
+        }
+        writer.write(byte: JSONByte.closeBrace)
+    }
+}
+
+extension JSONWriter {
+    /// Writes the comma after a member and the key of the next one.
+    mutating func writeNext(key: String) {
+        self.write(byte: JSONByte.comma)
+        self.write(key: key)
+    }
+}
