@@ -1,5 +1,5 @@
 # Shared by the scripts beside it: source it, do not run it.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154,SC2034 # variables are shared between the files
 #
 # Sets `root` (the repository), and gives messages, timed steps, JSON reading, and processes that are
 # ended by their id on every way out.
@@ -102,12 +102,40 @@ end_process() {
     $in_time
 }
 
+# run_bounded SECONDS COMMAND...: run a program with children of its own (a build, a test run) in a process group that
+# is ended as a whole, when the time is over or the script ends.
+run_bounded() {
+    local limit=$1 status=0
+    shift
+    setsid "$@" </dev/null &
+    bounded_group=$!
+    if ! await "$limit" has_ended "$bounded_group"; then
+        printf 'error: not done within %s s: %s\n' "$limit" "$*" >&2
+        end_bounded_group
+        return 124
+    fi
+    wait "$bounded_group" || status=$?
+    bounded_group=""
+    return "$status"
+}
+
+bounded_group=""
+end_bounded_group() {
+    [[ -n $bounded_group ]] || return 0
+    kill -TERM -- "-$bounded_group" 2>/dev/null || true
+    await 10 has_ended "$bounded_group" || true
+    kill -KILL -- "-$bounded_group" 2>/dev/null || true
+    wait "$bounded_group" 2>/dev/null || true
+    bounded_group=""
+}
+
 clean_up() {
     local status=$? process command
     trap - EXIT
     trap '' INT TERM HUP
     set +e
     ((status == 0)) || [[ -z $step_title ]] || printf 'error: failed at: %s\n' "$step_title" >&2
+    end_bounded_group
     for process in "${started_processes[@]}"; do
         kill -TERM "$process" 2>/dev/null
     done
@@ -120,10 +148,31 @@ clean_up() {
     [[ -z $temporary_directory ]] || rm -rf "$temporary_directory"
     exit "$status"
 }
-trap clean_up EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+set_traps() {
+    trap clean_up EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+    trap 'exit 129' HUP
+}
+set_traps
+
+# isolated LOG COMMAND...: run a function in a subshell that ends its own processes and has its own temporary
+# directory; its output in LOG. False when it failed.
+isolated() {
+    local status=0
+    spawn "$1" isolated_body "${@:2}"
+    wait "$spawned" || status=$?
+    forget "$spawned"
+    return "$status"
+}
+
+isolated_body() {
+    set -e
+    started_processes=() cleanup_commands=() bounded_group="" step_title="" temporary_directory=""
+    set_traps
+    make_temporary_directory
+    "$@"
+}
 
 # --- the broker ----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,7 @@
+# The cut of the repository: see scripts/test for `check`.
+# shellcheck shell=bash
+
+compose_file_is_valid() { docker-compose -f compose.yaml config -q </dev/null; }
+
+check "imports run only downwards, C stays in one target, no file is too long" python3 scripts/checks/layers.py
+check "compose.yaml is valid" compose_file_is_valid

@@ -1,0 +1,72 @@
+"""Reads the event stream of `swift test` and fails when a test did not run, or a test target has none.
+
+    test_events.py FILE [--partial]
+
+Swift Testing reports success when tests were skipped, or when none was found: here both are failures. With --partial
+(a filtered run) the targets are not compared.
+"""
+
+import json
+import pathlib
+import sys
+
+SLOWEST = 5
+
+
+def main():
+    path, partial = sys.argv[1], "--partial" in sys.argv[2:]
+    if not pathlib.Path(path).is_file():
+        sys.exit("    FAILED: swift test wrote no events: nothing ran")
+    names, cases, events = {}, {}, {}
+    started, durations = {}, {}
+    finished = False
+    with open(path) as stream:
+        for line in stream:
+            record = json.loads(line)
+            payload = record["payload"]
+            if record["kind"] == "test":
+                if payload["kind"] == "function":
+                    names[payload["id"]] = payload.get("displayName") or payload["name"]
+                    if payload.get("isParameterized"):
+                        cases[payload["id"]] = 0
+                continue
+            kind, test = payload["kind"], payload.get("testID")
+            finished = finished or kind == "runEnded"
+            if kind == "testCaseEnded" and test in cases:
+                cases[test] += 1
+            elif kind in ("testSkipped", "testCancelled", "testStarted", "testEnded"):
+                events.setdefault(kind, set()).add(test)
+            instant = payload.get("instant", {}).get("absolute", 0)
+            if kind == "testStarted":
+                started[test] = instant
+            elif kind == "testEnded" and test in started:
+                durations[test] = instant - started[test]
+
+    problems = []
+    if not finished:
+        problems.append("the run did not come to its end")
+    for kind, word in (("testSkipped", "skipped"), ("testCancelled", "cancelled")):
+        problems += ["%s: %s" % (word, names[test]) for test in sorted(events.get(kind, ())) if test in names]
+    ended = events.get("testEnded", set()) & set(names)
+    for test in sorted(set(names) - ended - events.get("testSkipped", set())):
+        problems.append("did not end: %s" % names[test])
+    problems += ["no argument to run with: %s" % names[test] for test in sorted(cases) if cases[test] == 0]
+    if not ended:
+        problems.append("no test ran")
+    targets = {test.split(".", 1)[0] for test in ended}
+    if not partial:
+        for directory in sorted(pathlib.Path("Tests").glob("*Tests")):
+            if directory.name not in targets and any(directory.rglob("*.swift")):
+                problems.append("no test of the target %s ran" % directory.name)
+
+    print("    %d tests of %d targets ran" % (len(ended), len(targets)))
+    for test in sorted(set(durations) & set(names), key=durations.get, reverse=True)[:SLOWEST]:
+        if durations[test] >= 1:
+            print("    %6.1f s  %s" % (durations[test], names[test]))
+    for problem in problems:
+        print("    FAILED: %s" % problem)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

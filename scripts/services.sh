@@ -1,0 +1,43 @@
+# Shared by scripts/quickstart and the checks: the services as processes, and calls by the command line.
+# shellcheck shell=bash disable=SC2154,SC2034 # variables are shared between the files
+#
+# Needs lib.sh, the directory of the executables in `bin`, AMQP_URL, and a temporary directory.
+
+# start_service PROGRAM HOST [KEY=JSON…]: start `volume-worker` or `scheduler-worker` with a configuration file; the
+# log is in $temporary_directory/HOST.log, the process id in `spawned`.
+start_service() {
+    local program=$1 host=$2
+    shift 2
+    mkdir -p "$temporary_directory/$host"
+    python3 -c '
+import json, sys
+path, host, url, state = sys.argv[1:5]
+configuration = {"host": host, "transport_url": url, "state_path": state, "log_level": "info"}
+configuration.update((key, json.loads(value)) for key, value in (pair.split("=", 1) for pair in sys.argv[5:]))
+with open(path, "w") as file:
+    json.dump(configuration, file, indent=2)
+' "$temporary_directory/$host.json" "$host" "$AMQP_URL" "$temporary_directory/$host" "$@"
+    : >"$temporary_directory/$host.log"
+    spawn "$temporary_directory/$host.log" "$bin/$program" --host "$host" \
+        --config-file "$temporary_directory/$host.json"
+}
+
+# The service says so when its consumers are confirmed.
+says_ready() { grep -v 'not ready' "$temporary_directory/$1.log" | grep -qw ready; }
+ready_or_ended() { says_ready "$2" || has_ended "$1"; }
+
+# await_ready PID HOST: wait for the log line that says so.
+await_ready() {
+    await 30 ready_or_ended "$1" "$2" || true
+    if ! says_ready "$2"; then
+        tail -n 30 "$temporary_directory/$2.log" >&2
+        fail "$2 did not become ready"
+    fi
+}
+
+# steward ARGUMENT...: the command line, bounded, with the broker's address and JSON output.
+steward() {
+    local operation=$1
+    shift
+    timeout --foreground 60 "$bin/steward" "$operation" --url "$AMQP_URL" --output json "$@"
+}
