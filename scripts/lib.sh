@@ -44,7 +44,8 @@ started_processes=()
 cleanup_commands=()
 temporary_directory=""
 
-# at_exit COMMAND: run COMMAND (a function or a string for `eval`) on the way out, last one first.
+# at_exit COMMAND: run COMMAND (a function or a string for `eval`) on the way out, last one first, when the processes have
+# ended; `exit_status` is then set.
 at_exit() { cleanup_commands=("$1" "${cleanup_commands[@]}"); }
 
 # The script's own directory for temporary files, removed on the way out.
@@ -131,6 +132,7 @@ end_bounded_group() {
 
 clean_up() {
     local status=$? process command
+    exit_status=$status
     trap - EXIT
     trap '' INT TERM HUP
     set +e
