@@ -18,7 +18,8 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let package = Package(
     name: "steward",
     dependencies: [
-        .package(url: "https://github.com/apple/swift-log", from: "1.16.2")
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
         .systemLibrary(
@@ -37,5 +38,15 @@ let package = Package(
         .testTarget(
             name: "MessagingRabbitMQTests", dependencies: ["MessagingRabbitMQ"], resources: [.copy("Fixtures")],
             swiftSettings: settings),
+        .target(
+            name: "ServiceDatabase",
+            dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ServiceDatabaseTests",
+            dependencies: ["ServiceDatabase", .product(name: "GRDB", package: "GRDB.swift")],
+            swiftSettings: settings
+        ),
     ]
 )

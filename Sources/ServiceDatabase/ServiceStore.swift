@@ -1,0 +1,139 @@
+public import GRDB
+
+/// The database of a service: an SQLite file, brought to the schema that its migrations describe.
+///
+/// ```swift
+/// let store = try ServiceStore(at: .file("/var/lib/worker/volumes.sqlite"), migrations: VolumeTable.migrations)
+/// let count = try await store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM volume") }
+/// ```
+///
+/// A file is opened with a write-ahead log: readers never wait for the writer, and other processes (a person with the
+/// `sqlite3` shell, a backup) may read along. A commit is on the disk when ``write(_:)`` returns. A store is a value;
+/// copies share the connections, which are closed with the last of them.
+public struct ServiceStore: Sendable {
+    /// Where the data is kept.
+    public struct Location: Sendable, Hashable, CustomStringConvertible {
+        let path: String?
+
+        /// A file; it is made if there is none, in a directory that exists.
+        public static func file(_ path: String) -> Location { Location(path: path) }
+        /// The memory of this process; the data is gone with the store.
+        public static let memory = Location(path: nil)
+
+        /// The path, or that it is kept in memory.
+        public var description: String { path ?? "a database in memory" }
+    }
+
+    /// How the database is opened.
+    public struct Configuration: Sendable {
+        /// How long a statement waits for another process that holds the database; 5 s by default.
+        public var busyTimeout: Duration = .seconds(5)
+        /// How many reads run at the same time; 4 by default.
+        ///
+        /// A store in memory has one connection for everything.
+        public var maximumReaders = 4
+
+        /// Creates the defaults.
+        public init() {}
+    }
+
+    /// Where the data is kept.
+    public let location: Location
+    private let writer: any DatabaseWriter
+
+    /// Opens the database, and runs the migrations that it has not seen yet, each in a transaction of its own.
+    ///
+    /// - Parameters:
+    ///   - location: Where the data is kept.
+    ///   - migrations: All steps from an empty database to the present schema, in their order.
+    ///   - configuration: Limits.
+    /// - Throws: ``ServiceStoreError`` with `cannotOpen`, `newerSchema` where a later version of the program wrote the
+    ///   database, or `migrationFailed`.
+    public init(
+        at location: Location,
+        migrations: [SchemaMigration],
+        configuration: Configuration = Configuration()
+    ) throws(ServiceStoreError) {
+        self.location = location
+        do {
+            self.writer = try Self.open(location, configuration)
+        } catch {
+            throw ServiceStoreError(
+                .cannotOpen,
+                "the database \(location) cannot be opened; check that its directory exists and is writable",
+                cause: error
+            )
+        }
+        try Self.migrate(writer, migrations, at: location)
+    }
+
+    /// Reads from one state of the database, whatever is written meanwhile.
+    ///
+    /// - Throws: What `body` throws; errors of SQLite as ``ServiceStoreError``; `CancellationError` if the task is
+    ///   cancelled.
+    public func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        do {
+            return try await writer.read(body)
+        } catch let error as DatabaseError {
+            throw ServiceStoreError(error, at: location)
+        }
+    }
+
+    /// Changes the database in one transaction, which is undone if `body` throws.
+    ///
+    /// - Throws: What `body` throws; errors of SQLite as ``ServiceStoreError``; `CancellationError` if the task is
+    ///   cancelled.
+    public func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        do {
+            return try await writer.write(body)
+        } catch let error as DatabaseError {
+            throw ServiceStoreError(error, at: location)
+        }
+    }
+
+    private static func open(_ location: Location, _ settings: Configuration) throws -> any DatabaseWriter {
+        var configuration = GRDB.Configuration()
+        configuration.label = "service-store"
+        let (seconds, attoseconds) = settings.busyTimeout.components
+        configuration.busyMode = .timeout(Double(seconds) + Double(attoseconds) * 1e-18)
+        configuration.maximumReaderCount = max(1, settings.maximumReaders)
+        guard let path = location.path else { return try DatabaseQueue(configuration: configuration) }
+        let pool = try DatabasePool(path: path, configuration: configuration)
+        // GRDB chooses NORMAL, with which a power failure may take back the last commits: a worker that has answered
+        // "created" would then have a volume that its database does not know.
+        try pool.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+        return pool
+    }
+
+    private static func migrate(
+        _ writer: any DatabaseWriter,
+        _ migrations: [SchemaMigration],
+        at location: Location
+    ) throws(ServiceStoreError) {
+        var migrator = DatabaseMigrator()
+        for migration in migrations {
+            migrator.registerMigration(migration.name, migrate: migration.body)
+        }
+        let isSuperseded: Bool
+        do {
+            isSuperseded = try writer.read { [migrator] in try migrator.hasBeenSuperseded($0) }
+        } catch {
+            throw ServiceStoreError(.cannotOpen, "\(location) cannot be read as a database", cause: error)
+        }
+        guard !isSuperseded else {
+            throw ServiceStoreError(
+                .newerSchema,
+                "\(location) was written by a later version of this program; run that version or a later one"
+            )
+        }
+        do {
+            try migrator.migrate(writer)
+        } catch {
+            throw ServiceStoreError(
+                .migrationFailed,
+                "the schema of \(location) cannot be brought up to date",
+                cause: error
+            )
+        }
+    }
+}
