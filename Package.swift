@@ -17,6 +17,10 @@ let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
 let package = Package(
     name: "steward",
+    products: [
+        .library(name: "Messaging", targets: ["Messaging"]),
+        .library(name: "MessagingTesting", targets: ["MessagingTesting"]),
+    ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -30,7 +34,7 @@ let package = Package(
         .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
         .testTarget(
             name: "MessagingTests",
-            dependencies: ["Messaging"],
+            dependencies: ["Messaging", "MessagingTesting", logging],
             resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),
@@ -38,6 +42,7 @@ let package = Package(
         .testTarget(
             name: "MessagingRabbitMQTests", dependencies: ["MessagingRabbitMQ"], resources: [.copy("Fixtures")],
             swiftSettings: settings),
+        .target(name: "MessagingTesting", dependencies: ["Messaging"], swiftSettings: settings),
         .target(
             name: "ServiceDatabase",
             dependencies: [.product(name: "GRDB", package: "GRDB.swift")],

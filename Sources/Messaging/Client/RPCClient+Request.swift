@@ -1,0 +1,75 @@
+extension RPCClient {
+    /// What is sent for one call or cast, checked and encoded before anything goes to the broker.
+    struct Request {
+        let method: String
+        private let namespace: String?
+        private let version: RPCVersion?
+        private let arguments: RawJSON
+        private let context: RPCContext
+
+        init<Arguments, Result>(
+            _ method: RPCMethod<Arguments, Result>,
+            _ arguments: Arguments,
+            in client: RPCClient,
+            context: RPCContext?
+        ) throws(RPCError) {
+            let encoded: RawJSON
+            do {
+                encoded = try method.arguments.encode(arguments)
+            } catch {
+                throw RPCError(.invalidArguments, "the arguments of \(method.name) are not JSON: \(error)", cause: error)
+            }
+            try self.init(
+                method.name, encoded, namespace: method.namespace, since: method.since, in: client, context: context)
+        }
+
+        init(
+            _ method: String,
+            _ arguments: [String: JSONValue],
+            namespace: String?,
+            in client: RPCClient,
+            context: RPCContext?
+        ) throws(RPCError) {
+            try self.init(
+                method, RawJSON(.object(arguments)), namespace: namespace, since: nil, in: client, context: context)
+        }
+
+        private init(
+            _ method: String,
+            _ arguments: RawJSON,
+            namespace: String?,
+            since: RPCVersion?,
+            in client: RPCClient,
+            context: RPCContext?
+        ) throws(RPCError) {
+            let version = client.options.version ?? since
+            if let cap = client.options.versionCap, !cap.supports(version ?? .unspecified) {
+                throw RPCError(
+                    .versionCapExceeded,
+                    "\(method) needs version \(version ?? .unspecified), and this client may ask for \(cap) at most")
+            }
+            self.method = method
+            self.namespace = namespace
+            self.version = version
+            self.arguments = arguments
+            self.context = context ?? client.options.context
+        }
+
+        /// The message's body; with a message id and a reply queue it is a call, without them a cast.
+        func encoded(messageID: String? = nil, replyQueue: String? = nil, monitor: Duration? = nil) -> [UInt8] {
+            RequestPayload(
+                method: method, args: arguments, namespace: namespace, version: version?.description,
+                messageID: messageID, replyQueue: replyQueue, monitorTimeout: monitor.map(\.inSeconds),
+                uniqueID: makeUniqueID(), context: context.values
+            ).encoded()
+        }
+    }
+}
+
+extension Duration {
+    /// The duration as seconds with a fraction, as the wire has it.
+    package var inSeconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) + Double(attoseconds) * 1e-18
+    }
+}

@@ -1,0 +1,195 @@
+internal import Synchronization
+
+/// The calls that wait for a reply, by message id.
+///
+/// One per transport, because all its clients share one reply queue (wire contract 1.1). Transports hand it what arrives
+/// in that queue; each call ends exactly once: by a reply, its deadline, its task's cancellation, or the transport's end.
+public final class ReplyRouter: Sendable {
+    private typealias Outcome = Result<ReplyPayload, any Error>
+
+    private struct Call {
+        let deadline: ContinuousClock.Instant
+        let monitorTimeout: Duration?
+        let startedAt: ContinuousClock.Instant
+        /// When the server was heard of last: a heartbeat (wire contract 4.4).
+        var heardAt: ContinuousClock.Instant?
+        var waiter: CheckedContinuation<ReplyPayload, any Error>?
+        /// The outcome, if it came before somebody waited for it.
+        var outcome: Outcome?
+
+        var limit: ContinuousClock.Instant {
+            guard let monitorTimeout else { return deadline }
+            return min(deadline, (heardAt ?? startedAt) + monitorTimeout)
+        }
+    }
+
+    private struct State {
+        var calls: [String: Call] = [:]
+        var closedBy: RPCError?
+        /// Wakes at `armedFor` to end what is overdue; there is one only while calls wait.
+        var timer: Task<Void, Never>?
+        var armedFor: ContinuousClock.Instant?
+        var lateReplies = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// Creates a router without calls.
+    public init() {}
+
+    /// How many replies came for calls that had ended before, or were never made here.
+    public var lateReplies: Int { state.withLock(\.lateReplies) }
+
+    /// How many calls wait.
+    public var waitingCalls: Int { state.withLock(\.calls.count) }
+
+    // MARK: For transports
+
+    /// Takes what arrived in the reply queue.
+    public func receive(_ deliveries: [Delivery]) {
+        for delivery in deliveries {
+            let reply: ReplyPayload
+            do throws(WireError) {
+                reply = try ReplyPayload(delivery)
+            } catch {
+                // Without a readable message id nobody can be told; the call meant will end by its deadline.
+                guard let id = error.messageID else {
+                    state.withLock { $0.lateReplies += 1 }
+                    continue
+                }
+                finish(id, .failure(RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error)))
+                continue
+            }
+            guard let id = reply.messageID else {
+                state.withLock { $0.lateReplies += 1 }
+                continue
+            }
+            if reply.isHeartbeat {
+                state.withLock { $0.calls[id]?.heardAt = .now }
+            } else {
+                finish(id, .success(reply))
+            }
+        }
+    }
+
+    /// Ends all calls, those to come included: the transport was closed.
+    public func close(with error: RPCError) {
+        let ids = state.withLock { state in
+            state.closedBy = error
+            return Array(state.calls.keys)
+        }
+        for id in ids { finish(id, .failure(error)) }
+    }
+
+    // MARK: For clients
+
+    /// Expects a reply; to be called before the request is sent.
+    package func expect(_ id: String, deadline: ContinuousClock.Instant, monitorTimeout: Duration?) {
+        state.withLock { state in
+            var call = Call(deadline: deadline, monitorTimeout: monitorTimeout, startedAt: .now)
+            call.outcome = state.closedBy.map { .failure($0) }
+            state.calls[id] = call
+            arm(&state, for: call.limit)
+        }
+    }
+
+    /// Waits for the reply to an expected call.
+    package func reply(to id: String) async throws -> ReplyPayload {
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let outcome: Outcome? = state.withLock { state in
+                    guard let call = state.calls[id] else { return .failure(CancellationError()) }
+                    if let outcome = call.outcome { return outcome }
+                    guard !Task.isCancelled else { return .failure(CancellationError()) }
+                    state.calls[id]?.waiter = continuation
+                    return nil
+                }
+                if let outcome { continuation.resume(with: outcome) }
+            }
+        } onCancel: {
+            finish(id, .failure(CancellationError()))
+        }
+    }
+
+    /// Ends the expectation; a reply that still comes is counted and dropped.
+    package func forget(_ id: String) {
+        state.withLock { state in
+            state.calls[id] = nil
+            if state.calls.isEmpty {
+                state.timer?.cancel()
+                state.timer = nil
+                state.armedFor = nil
+            }
+        }
+    }
+
+    private func finish(_ id: String, _ outcome: Outcome) {
+        let waiter: CheckedContinuation<ReplyPayload, any Error>? = state.withLock { state in
+            guard let call = state.calls[id], call.outcome == nil else {
+                state.lateReplies += 1
+                return nil
+            }
+            state.calls[id]?.outcome = outcome
+            state.calls[id]?.waiter = nil
+            return call.waiter
+        }
+        waiter?.resume(with: outcome)
+    }
+
+    // MARK: Deadlines
+
+    /// One timer for all calls: with thousands in flight, a sleeping task for each would cost more than the calls.
+    /// It runs only while calls wait and is cancelled by the last of them.
+    private func arm(_ state: inout State, for instant: ContinuousClock.Instant) {
+        if let armedFor = state.armedFor, armedFor <= instant { return }
+        state.timer?.cancel()
+        state.armedFor = instant
+        state.timer = Task { [weak self] in
+            do {
+                try await ContinuousClock().sleep(until: instant)
+            } catch {
+                return  // Replaced by an earlier timer, or no call is left.
+            }
+            self?.expire()
+        }
+    }
+
+    private func expire() {
+        let now = ContinuousClock.now
+        let overdue: [(String, RPCError)] = state.withLock { state in
+            var overdue: [(String, RPCError)] = []
+            var next: ContinuousClock.Instant?
+            for (id, call) in state.calls where call.outcome == nil {
+                if call.limit <= now {
+                    overdue.append((id, Self.timeout(call, now: now)))
+                } else {
+                    next = min(next ?? call.limit, call.limit)
+                }
+            }
+            state.armedFor = nil
+            state.timer = nil
+            if let next { arm(&state, for: next) }
+            return overdue
+        }
+        for (id, error) in overdue { finish(id, .failure(error)) }
+    }
+
+    /// Says how far the call got: a timeout that names nothing is the commonest complaint about RPC over a broker.
+    private static func timeout(_ call: Call, now: ContinuousClock.Instant) -> RPCError {
+        let waited = (now - call.startedAt).inSeconds
+        let limit = now >= call.deadline ? "after \(waited.rounded(toPlaces: 1)) s" : "by its call monitor"
+        guard let heardAt = call.heardAt else {
+            return RPCError(
+                .timeout, "no reply \(limit); the broker took the request, and no server was heard of since")
+        }
+        let silence = (now - heardAt).inSeconds.rounded(toPlaces: 1)
+        return RPCError(.timeout, "no reply \(limit); a server was working on the request \(silence) s ago")
+    }
+}
+
+extension Double {
+    fileprivate func rounded(toPlaces places: Int) -> Double {
+        let scale = (0..<places).reduce(1.0) { scale, _ in scale * 10 }
+        return (self * scale).rounded() / scale
+    }
+}

@@ -1,0 +1,89 @@
+/// A method of an endpoint together with the code that serves it.
+public struct RPCHandler: Sendable {
+    /// The method's name on the wire.
+    public let name: String
+    /// The namespace of the method's contract.
+    public let namespace: String?
+    /// The version of the interface in which the method appeared.
+    public let since: RPCVersion
+    /// When a request is acknowledged.
+    public let delivery: DeliveryContract
+    /// How long the handler may run, or `nil` for no limit.
+    public let timeLimit: Duration?
+
+    let run: @Sendable (RPCContext, RawJSON) async throws -> RawJSON
+
+    /// Serves a method that is known by name only, with arguments and a result of any JSON.
+    ///
+    /// For tools and for methods without a contract; what has one is registered with ``RPCMethod/handled(by:)``.
+    public init(
+        _ name: String,
+        namespace: String? = nil,
+        since: RPCVersion = .unspecified,
+        delivery: DeliveryContract = .atMostOnce,
+        timeLimit: Duration? = nil,
+        by body: @escaping @Sendable (RPCContext, JSONValue) async throws -> JSONValue
+    ) {
+        self.init(
+            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
+            run: { context, arguments in try RawJSON(await body(context, try arguments.value())) }
+        )
+    }
+
+    init(
+        name: String,
+        namespace: String?,
+        since: RPCVersion,
+        delivery: DeliveryContract,
+        timeLimit: Duration?,
+        run: @escaping @Sendable (RPCContext, RawJSON) async throws -> RawJSON
+    ) {
+        self.name = name
+        self.namespace = namespace
+        self.since = since
+        self.delivery = delivery
+        self.timeLimit = timeLimit
+        self.run = run
+    }
+}
+
+extension RPCMethod {
+    /// Says which code serves the method; the value belongs into an ``RPCEndpoint``.
+    ///
+    /// - Parameter body: The handler. What it returns is the caller's result; what it throws reaches the caller as a
+    ///   ``RemoteFailure``, under the name that ``RemoteFailureConvertible`` gives, or else under its Swift type's name.
+    public func handled(
+        by body: @escaping @Sendable (RPCContext, Arguments) async throws -> Result
+    ) -> RPCHandler {
+        RPCHandler(
+            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
+            run: { [arguments, result] context, raw in
+                let decoded: Arguments
+                do throws(JSONError) {
+                    decoded = try arguments.decode(raw)
+                } catch {
+                    throw InvalidArguments(method: name, error: error)
+                }
+                return try result.encode(try await body(context, decoded))
+            }
+        )
+    }
+}
+
+extension RPCMethod where Arguments == Void {
+    /// Says which code serves a method without arguments.
+    public func handled(by body: @escaping @Sendable (RPCContext) async throws -> Result) -> RPCHandler {
+        handled { context, _ in try await body(context) }
+    }
+}
+
+/// The request's arguments do not fit the method: Python's `TypeError` (wire contract 3.4), which our callers may have
+/// to tell from a failure of the method itself.
+struct InvalidArguments: Error, RemoteFailureConvertible {
+    let method: String
+    let error: JSONError
+
+    var remoteFailure: RemoteFailure {
+        RemoteFailure(className: "TypeError", module: "builtins", message: "\(method)(): \(error.message)")
+    }
+}

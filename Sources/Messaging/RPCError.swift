@@ -1,0 +1,73 @@
+/// What went wrong with a call, a cast or a server, in one type.
+///
+/// A failure that the remote method itself reported has the code ``Code/remote`` and carries it in ``failure``.
+public struct RPCError: Error, Sendable {
+    /// What kind of error it is.
+    public struct Code: Sendable, Hashable, CustomStringConvertible {
+        private enum Kind: String {
+            case timeout, noSuchServer, remote, invalidTarget, invalidVersion, versionCapExceeded
+            case invalidArguments, invalidReply, unreachable, connectionLost, rejected, blocked, tooLarge, closed
+        }
+        private let kind: Kind
+
+        /// The deadline passed; the message says how far the request got.
+        public static let timeout = Code(kind: .timeout)
+        /// No queue takes what is sent to the target: nobody serves this topic, or no such host does.
+        public static let noSuchServer = Code(kind: .noSuchServer)
+        /// The remote method was run and answered with a failure, or the server refused the request; see ``RPCError/failure``.
+        public static let remote = Code(kind: .remote)
+        /// The target cannot be used for this: a fanout call, a name that AMQP cannot carry.
+        public static let invalidTarget = Code(kind: .invalidTarget)
+        /// A version that is not `major.minor`.
+        public static let invalidVersion = Code(kind: .invalidVersion)
+        /// The method needs a newer version than the client's cap allows.
+        public static let versionCapExceeded = Code(kind: .versionCapExceeded)
+        /// The arguments or the context cannot be written as JSON.
+        public static let invalidArguments = Code(kind: .invalidArguments)
+        /// The server's reply does not fit the method's result type.
+        public static let invalidReply = Code(kind: .invalidReply)
+        /// No broker can be reached, or it refuses the log-in.
+        public static let unreachable = Code(kind: .unreachable)
+        /// The connection was lost after the message was written and before the broker confirmed it: it may or may not
+        /// have been taken.
+        public static let connectionLost = Code(kind: .connectionLost)
+        /// The broker refused the message or the operation.
+        public static let rejected = Code(kind: .rejected)
+        /// The broker has stopped taking messages (a memory or disk alarm) and did not resume before the deadline.
+        public static let blocked = Code(kind: .blocked)
+        /// The message is larger than the transport's limit.
+        public static let tooLarge = Code(kind: .tooLarge)
+        /// The transport or the server was closed.
+        public static let closed = Code(kind: .closed)
+
+        /// The code's name.
+        public var description: String { kind.rawValue }
+    }
+
+    /// What kind of error it is.
+    public let code: Code
+    /// What was wrong and what can be done, for people.
+    public let message: String
+    /// The failure that the remote side reported, for ``Code/remote``.
+    public let failure: RemoteFailure?
+    /// The error beneath this one, if there is one.
+    public let cause: (any Error)?
+
+    /// Creates an error.
+    public init(_ code: Code, _ message: String, failure: RemoteFailure? = nil, cause: (any Error)? = nil) {
+        self.code = code
+        self.message = message
+        self.failure = failure
+        self.cause = cause
+    }
+
+    /// Whether the same request may succeed when it is sent again, and is certain not to have been executed.
+    public var isRetriable: Bool {
+        code == .unreachable || code == .blocked || code == .rejected
+    }
+}
+
+extension RPCError: CustomStringConvertible {
+    /// The code and the message.
+    public var description: String { "\(code): \(message)" }
+}

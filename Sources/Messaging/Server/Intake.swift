@@ -1,0 +1,147 @@
+internal import Synchronization
+
+/// What stands between a listener and the handlers: it holds what arrived and is not started, hands out no more than
+/// there are free slots, and recognises repetitions.
+///
+/// What it holds is bounded by the listener's prefetch, since nothing of it is acknowledged yet.
+final class Intake: Sendable {
+    /// What is known of a message id.
+    enum Sight: Equatable {
+        case first
+        /// It was run here before: to be acknowledged and dropped.
+        case repeated
+        /// It is running here under an acknowledgement to come: the repetition is settled together with it.
+        case running
+    }
+
+    private struct State {
+        var backlog: [Delivery] = []
+        var freeSlots: Int
+        var taker: CheckedContinuation<[Delivery]?, Never>?
+        var isStopped = false
+        var seen: Set<String> = []
+        /// The ids of `seen` in the order they came; the oldest is overwritten at `oldest`.
+        var order: [String] = []
+        var oldest = 0
+        /// Repetitions that wait for the end of the first delivery, by message id.
+        var held: [String: [Delivery]] = [:]
+    }
+
+    /// Comes with the stop.
+    let stopped = Eventual<Void>()
+
+    private let slots: Int
+    private let duplicatesWindow: Int
+    private let state: Mutex<State>
+
+    init(slots: Int, duplicatesWindow: Int) {
+        self.slots = max(1, slots)
+        self.duplicatesWindow = duplicatesWindow
+        self.state = Mutex(State(freeSlots: max(1, slots)))
+    }
+
+    /// How many slots are taken.
+    var running: Int { slots - state.withLock(\.freeSlots) }
+
+    // MARK: Flow
+
+    /// Takes what arrived; called on the transport's thread.
+    func offer(_ deliveries: [Delivery]) {
+        resume { state in state.backlog.append(contentsOf: deliveries) }
+    }
+
+    /// Waits for deliveries and takes a slot for each; `nil` after the stop.
+    func take() async -> [Delivery]? {
+        await withCheckedContinuation { continuation in
+            resume { state in
+                // There is one taker: the server's loop.
+                state.taker = continuation
+            }
+        }
+    }
+
+    /// Gives slots back.
+    func release(_ count: Int) {
+        guard count > 0 else { return }
+        resume { state in state.freeSlots += count }
+    }
+
+    /// Changes the state, and wakes the taker if there is now something for it.
+    private func resume(_ change: (inout State) -> Void) {
+        let (taker, deliveries): (CheckedContinuation<[Delivery]?, Never>?, [Delivery]?) = state.withLock { state in
+            change(&state)
+            guard let taker = state.taker else { return (nil, nil) }
+            if state.isStopped {
+                state.taker = nil
+                return (taker, nil)
+            }
+            let count = min(state.freeSlots, state.backlog.count)
+            guard count > 0 else { return (nil, nil) }
+            state.taker = nil
+            state.freeSlots -= count
+            if count == state.backlog.count {
+                defer { state.backlog.removeAll(keepingCapacity: true) }
+                return (taker, state.backlog)
+            }
+            defer { state.backlog.removeFirst(count) }
+            return (taker, Array(state.backlog.prefix(count)))
+        }
+        taker?.resume(returning: deliveries)
+    }
+
+    // MARK: Stop
+
+    /// Hands out nothing more.
+    func stop() {
+        resume { state in state.isStopped = true }
+        stopped.resolve()
+    }
+
+    /// Takes out what was not started.
+    func drain() -> [Delivery] {
+        state.withLock { state in
+            defer { state.backlog = [] }
+            return state.backlog
+        }
+    }
+
+    // MARK: Repetitions
+
+    /// Notes that a message is about to be run, and says whether it was seen before.
+    ///
+    /// - Parameter isHeld: Whether repetitions wait for the end of the first, because only that end acknowledges it.
+    func note(_ id: String?, delivery: Delivery, isHeld: Bool) -> Sight {
+        guard let id, duplicatesWindow > 0 else { return .first }
+        return state.withLock { state in
+            guard state.seen.insert(id).inserted else {
+                guard state.held[id] != nil else { return .repeated }
+                state.held[id]?.append(delivery)
+                return .running
+            }
+            if state.order.count < duplicatesWindow {
+                state.order.append(id)
+            } else {
+                state.seen.remove(state.order[state.oldest])
+                state.order[state.oldest] = id
+                state.oldest = (state.oldest + 1) % duplicatesWindow
+            }
+            if isHeld { state.held[id] = [] }
+            return .first
+        }
+    }
+
+    /// A held message was run: answers the repetitions that are to be settled with it.
+    func finish(_ id: String?) -> [Delivery] {
+        guard let id else { return [] }
+        return state.withLock { $0.held.removeValue(forKey: id) } ?? []
+    }
+
+    /// A message that was noted is not run after all; its repetition will be.
+    func abandon(_ id: String?) {
+        guard let id else { return }
+        state.withLock { state in
+            state.seen.remove(id)
+            state.held[id] = nil
+        }
+    }
+}

@@ -1,0 +1,112 @@
+internal import Logging
+
+extension RPCServer {
+    /// Runs one request to its end: handler, acknowledgement, reply. A server always replies to a call, be it with a
+    /// failure: a caller must not wait for its timeout to learn that something went wrong.
+    func serve(_ job: Job, listener: any Listener) async {
+        let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
+        let deadline = deadline(of: job.delivery)
+        let outcome = await withHeartbeats(to: address, for: job) {
+            await self.execute(job, deadline: deadline)
+        }
+        if job.handler.delivery == .atLeastOnce {
+            _ = await listener.acknowledge([job.delivery] + repetitions(of: job))
+        }
+        guard let address else {
+            freeSlot()
+            return
+        }
+        await reply(outcome, to: address, deadline: deadline)
+    }
+
+    /// Tells the caller why its request is not run.
+    func answer(_ refusal: Refusal) async {
+        await reply(.failure(refusal.failure), to: refusal.address, deadline: deadline(of: refusal.delivery))
+    }
+
+    private func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
+        let isDone = await replySender.offer(reply, to: address, deadline: deadline)
+        freeSlot()
+        // Outside of the slot: a caller that has vanished must not keep others waiting.
+        if !isDone { await replySender.insist(on: reply, to: address, deadline: deadline) }
+    }
+
+    private func execute(_ job: Job, deadline: ContinuousClock.Instant?) async -> ReplyPayload {
+        let request = job.request
+        do {
+            var context = RPCContext(try request.contextValues())
+            context.request = RPCContext.Request(
+                method: request.method, isCall: request.messageID != nil, uniqueID: request.uniqueID,
+                deadline: deadline, isRedelivered: job.delivery.isRedelivered,
+                callMonitorTimeout: request.monitorInterval)
+            return .result(try await run(job.handler, context, request.args))
+        } catch {
+            let failure = RemoteFailure(describing: error)
+            let isExpected = (error as? any RemoteFailureConvertible)?.isExpected ?? false
+            logger.log(
+                level: isExpected ? .debug : .info, "method failed",
+                metadata: [
+                    "method": "\(request.method)", "unique_id": "\(request.uniqueID ?? "-")",
+                    "error": "\(failure)",
+                ])
+            return .failure(failure)
+        }
+    }
+
+    /// Runs a handler within its time limit.
+    private func run(_ handler: RPCHandler, _ context: RPCContext, _ arguments: RawJSON) async throws -> RawJSON {
+        guard let timeLimit = handler.timeLimit else { return try await handler.run(context, arguments) }
+        return try await withThrowingTaskGroup(of: RawJSON?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { try await handler.run(context, arguments) }
+            group.addTask {
+                try await Task.sleep(for: timeLimit)
+                return nil
+            }
+            guard case .some(.some(let result)) = try await group.next() else {
+                throw TimeLimitExceeded(method: handler.name, limit: timeLimit)
+            }
+            return result
+        }
+    }
+
+    /// Sends signs of life while `body` runs, if the caller asked for them (wire contract 4.4); they stop on every exit.
+    private func withHeartbeats(
+        to address: ReplyAddress?, for job: Job, _ body: @escaping @Sendable () async -> ReplyPayload
+    ) async -> ReplyPayload {
+        guard let address, let timeout = job.request.monitorInterval else { return await body() }
+        // oslo sends at half of the caller's patience; the lower bound keeps a hasty caller from causing a flood.
+        let interval = max(timeout / 2, .milliseconds(250))
+        return await withTaskGroup(of: ReplyPayload?.self) { group in
+            defer { group.cancelAll() }
+            group.addTask { await body() }
+            group.addTask { [replySender] in
+                while !Task.isCancelled {
+                    do {
+                        try await Task.sleep(for: interval)
+                    } catch {
+                        break  // The method has ended.
+                    }
+                    _ = await replySender.offer(.heartbeat, to: address, deadline: .now + interval)
+                }
+                return nil
+            }
+            while let outcome = await group.next() {
+                if let outcome { return outcome }
+            }
+            return .failure(RemoteFailure(describing: CancellationError()))
+        }
+    }
+}
+
+/// A handler ran longer than its method allows and was cancelled.
+struct TimeLimitExceeded: Error, RemoteFailureConvertible {
+    let method: String
+    let limit: Duration
+
+    var remoteFailure: RemoteFailure {
+        RemoteFailure(
+            className: "TimeLimitExceeded", module: "steward",
+            message: "\(method) did not end within its time limit of \(limit) and was cancelled")
+    }
+}

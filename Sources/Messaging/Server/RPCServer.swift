@@ -1,0 +1,319 @@
+internal import Synchronization
+public import Logging
+
+/// Serves a target's topic, host and fanout with a list of endpoints.
+///
+/// ```swift
+/// let server = RPCServer(transport, target: .topic("cinder-volume", server: "node-1"), endpoints: [endpoint])
+/// try await server.run()
+/// ```
+///
+/// ``run(onReady:)`` serves until ``stop()`` is called or its task is cancelled. A stop is graceful: the server takes no
+/// more, gives back what it had not started, lets running handlers finish and reply, and then releases its queues.
+public final class RPCServer: Sendable {
+    /// How a server works.
+    public struct Configuration: Sendable {
+        /// How many handlers run at the same time; 64 by default, as oslo's `executor_thread_pool_size`.
+        public var concurrency = 64
+        /// How many messages each of the three queues hands out ahead of their start; 64 by default. With less than 16
+        /// throughput falls to a third; without a bound a whole queue would be drawn into memory.
+        public var prefetch = 64
+        /// How long running handlers may take after a stop before they are cancelled; 60 s by default.
+        public var gracePeriod: Duration = .seconds(60)
+        /// How many message ids are remembered to recognise a repeated delivery; 4096 by default (oslo: 16).
+        public var duplicatesWindow = 4096
+        /// How long a reply is offered to a reply queue that is not there, where the request says nothing of its
+        /// caller's patience; 60 s by default, as oslo.
+        public var replyRetryLimit: Duration = .seconds(60)
+
+        /// Creates the defaults.
+        public init() {}
+    }
+
+    /// The server's topic and host.
+    public let target: Target
+
+    let transport: any Transport
+    let dispatcher: RPCDispatcher
+    let configuration: Configuration
+    let logger: Logger
+    let replySender: ReplySender
+    private let intake: Intake
+    private let hasRun = Mutex(false)
+
+    /// Creates a server; it starts with ``run(onReady:)``.
+    ///
+    /// - Parameters:
+    ///   - transport: What carries the messages.
+    ///   - target: Topic and server.
+    ///   - endpoints: What is served, asked in this order.
+    ///   - configuration: Concurrency, prefetch and limits.
+    ///   - logger: Where the server writes what it sees: methods and ids, never bodies.
+    public init(
+        _ transport: any Transport,
+        target: Target,
+        endpoints: [RPCEndpoint],
+        configuration: Configuration = Configuration(),
+        logger: Logger = Logger(label: "steward.rpc.server")
+    ) {
+        var logger = logger
+        logger[metadataKey: "server"] = "\(target)"
+        self.transport = transport
+        self.target = target
+        self.dispatcher = RPCDispatcher(endpoints: endpoints)
+        self.configuration = configuration
+        self.logger = logger
+        self.replySender = ReplySender(transport, retryLimit: configuration.replyRetryLimit, logger: logger)
+        self.intake = Intake(
+            slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
+    }
+
+    /// How many handlers are running.
+    public var runningHandlers: Int { intake.running }
+
+    /// Serves until ``stop()`` is called or the task is cancelled.
+    ///
+    /// - Parameter onReady: Called once when the broker has confirmed all consumers.
+    /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; what `onReady` throws.
+    public func run(onReady: @Sendable () async throws -> Void = {}) async throws {
+        guard hasRun.withLock({ hasRun in defer { hasRun = true }; return !hasRun }) else {
+            throw RPCError(.closed, "a server runs once; make another one for \(target)")
+        }
+        guard target.server != nil, !target.isFanout else {
+            throw RPCError(.invalidTarget, "a server needs both a topic and a server name to listen on, not \(target)")
+        }
+        let target = try target.validated()
+        let listener = try await transport.listen(on: target, prefetch: configuration.prefetch) { [intake] deliveries in
+            intake.offer(deliveries)
+        }
+        do {
+            try await onReady()
+        } catch {
+            await release(listener)
+            throw error
+        }
+        logger.info("serving")
+        await withTaskCancellationHandler {
+            await serveUntilStopped(listener)
+        } onCancel: {
+            intake.stop()
+        }
+        await release(listener)
+        logger.info("stopped serving")
+    }
+
+    /// Asks the server to stop: it finishes what runs and ``run(onReady:)`` returns. Returns at once; may be repeated.
+    public func stop() {
+        intake.stop()
+    }
+
+    /// Runs what arrives; after the stop waits for the running handlers, for the grace period at most.
+    private func serveUntilStopped(_ listener: any Listener) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.handleDeliveries(from: listener) }
+            do {
+                try await intake.stopped.value()
+            } catch {
+                // The server's task was cancelled, which is a stop as well.
+            }
+            await settle(listener)
+            group.addTask { [configuration, logger] in
+                do {
+                    try await Task.sleep(for: configuration.gracePeriod)
+                    logger.info("the grace period is over; running handlers are cancelled")
+                } catch {
+                    // All handlers ended in time.
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+    }
+
+    private func handleDeliveries(from listener: any Listener) async {
+        await withDiscardingTaskGroup { group in
+            while let batch = await intake.take() {
+                for work in await admit(batch, listener: listener) {
+                    group.addTask {
+                        switch work {
+                        case .run(let job): await self.serve(job, listener: listener)
+                        case .refuse(let refusal): await self.answer(refusal)
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Stops the flow and gives back what was not started. In a task of its own and awaited on the spot: it must happen
+    /// although the server's task may be cancelled.
+    private func settle(_ listener: any Listener) async {
+        await Task { [intake] in
+            await listener.stopConsuming()
+            await listener.reject(intake.drain(), requeue: true)
+        }.value
+    }
+
+    /// Releases the queues, for the same reason in a task of its own.
+    private func release(_ listener: any Listener) async {
+        await Task { await listener.close() }.value
+    }
+
+    /// Gives a handler's slot back.
+    func freeSlot() {
+        intake.release(1)
+    }
+
+    /// The repetitions that came while a held message ran; they are settled with it.
+    func repetitions(of job: Job) -> [Delivery] {
+        intake.finish(job.request.uniqueID)
+    }
+
+    // MARK: Admission
+
+    /// A request that will be run.
+    struct Job: Sendable {
+        let delivery: Delivery
+        let request: RequestPayload
+        let handler: RPCHandler
+    }
+
+    /// A request that will not be run, and whose caller can be told.
+    struct Refusal: Sendable {
+        let delivery: Delivery
+        let failure: RemoteFailure
+        let address: ReplyAddress
+    }
+
+    private enum Work: Sendable {
+        case run(Job)
+        case refuse(Refusal)
+    }
+
+    private enum Verdict {
+        case work(Work)
+        /// Acknowledged, and that is all.
+        case drop
+        /// Rejected without being queued again, as oslo does: the broker may dead-letter it.
+        case malformed
+        /// Settled together with the delivery that it repeats.
+        case held
+    }
+
+    /// Decides what becomes of each delivery: run, answered with a refusal, dropped. What is to run at most once is
+    /// acknowledged here, all of a batch in one step, and is run only if the acknowledgement was written.
+    private func admit(_ batch: [Delivery], listener: any Listener) async -> [Work] {
+        var admitted: [Work] = []
+        var settled: [Delivery] = []
+        var malformed: [Delivery] = []
+        for delivery in batch {
+            switch examine(delivery) {
+            case .work(let work):
+                admitted.append(work)
+                if case .run(let job) = work, job.handler.delivery == .atLeastOnce { continue }
+                settled.append(delivery)
+            case .drop: settled.append(delivery)
+            case .malformed: malformed.append(delivery)
+            case .held: break
+            }
+        }
+        if !malformed.isEmpty { await listener.reject(malformed, requeue: false) }
+        if !settled.isEmpty {
+            let acknowledged = await listener.acknowledge(settled)
+            if acknowledged.count < settled.count {
+                let tokens = Set(acknowledged.map(\.token))
+                admitted.removeAll { work in
+                    guard case .run(let job) = work, job.handler.delivery == .atMostOnce,
+                        !tokens.contains(job.delivery.token)
+                    else { return false }
+                    // The broker will deliver it again: forget that it was seen, or its repetition would be dropped.
+                    intake.abandon(job.request.uniqueID)
+                    return true
+                }
+            }
+        }
+        intake.release(batch.count - admitted.count)
+        return admitted
+    }
+
+    private func examine(_ delivery: Delivery) -> Verdict {
+        let request: RequestPayload
+        do throws(WireError) {
+            request = try RequestPayload(delivery)
+        } catch {
+            logger.info("malformed request", metadata: ["error": "\(error.message)"])
+            guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
+                return .malformed
+            }
+            let failure = RemoteFailure(className: "ValueError", module: "builtins", message: error.message)
+            return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
+        }
+        if let deadline = deadline(of: delivery), deadline <= .now {
+            logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
+            return .drop
+        }
+        do {
+            let handler = try dispatcher.handler(for: request)
+            switch intake.note(request.uniqueID, delivery: delivery, isHeld: handler.delivery == .atLeastOnce) {
+            case .first: return .work(.run(Job(delivery: delivery, request: request, handler: handler)))
+            case .running: return .held
+            case .repeated:
+                logger.info("repeated request is dropped", metadata: ["method": "\(request.method)"])
+                return .drop
+            }
+        } catch {
+            let failure = error.remoteFailure
+            logger.info("refused request", metadata: ["method": "\(request.method)", "error": "\(failure)"])
+            guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else { return .drop }
+            return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
+        }
+    }
+
+    /// When the caller gives up: the message's time to live, counted from its arrival, is an upper bound.
+    func deadline(of delivery: Delivery) -> ContinuousClock.Instant? {
+        delivery.timeToLive.map { delivery.receivedAt + $0 }
+    }
+}
+
+/// Serves for the time of `body`: the server is listening when it starts, and has stopped gracefully when it ends.
+///
+/// - Parameters:
+///   - transport: What carries the messages.
+///   - target: Topic and server.
+///   - endpoints: What is served.
+///   - configuration: Concurrency, prefetch and limits.
+///   - body: What is done while the server runs.
+/// - Returns: What `body` returns.
+/// - Throws: What `body` throws, or `RPCError` where the server cannot start.
+@discardableResult
+public func withRPCServer<Value: Sendable>(
+    on transport: any Transport,
+    target: Target,
+    endpoints: [RPCEndpoint],
+    configuration: RPCServer.Configuration = RPCServer.Configuration(),
+    _ body: @Sendable (RPCServer) async throws -> Value
+) async throws -> Value {
+    let server = RPCServer(transport, target: target, endpoints: endpoints, configuration: configuration)
+    let ready = Eventual<Void>()
+    return try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+            do {
+                try await server.run { ready.resolve() }
+                ready.resolve()
+            } catch {
+                ready.resolve(.failure(error))
+            }
+        }
+        try await ready.value()
+        do {
+            let value = try await body(server)
+            server.stop()
+            try await group.waitForAll()
+            return value
+        } catch {
+            server.stop()
+            try await group.waitForAll()
+            throw error
+        }
+    }
+}

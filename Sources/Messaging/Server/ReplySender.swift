@@ -1,0 +1,99 @@
+internal import Logging
+internal import Synchronization
+
+/// Where the reply to a call goes.
+struct ReplyAddress: Sendable, Hashable {
+    let messageID: String
+    let queue: String
+
+    /// Answers `nil` where the request is a cast, or names no queue to reply to.
+    init?(messageID: String?, queue: String?) {
+        guard let messageID, !messageID.isEmpty, let queue, !queue.isEmpty, queue.utf8.count <= 255 else { return nil }
+        self.messageID = messageID
+        self.queue = queue
+    }
+}
+
+/// Sends replies, and does not let callers that have vanished hold anything up.
+final class ReplySender: Sendable {
+    private let transport: any Transport
+    private let retryLimit: Duration
+    private let logger: Logger
+    /// Queues that were not there when they were last tried, and until when they are taken for gone. A queue in here is
+    /// offered each reply once and not again, so that a dead caller's backlog of calls costs nothing.
+    private let gone = Mutex<[String: ContinuousClock.Instant]>([:])
+
+    /// As many names as oslo remembers (wire contract 4.3).
+    private static let maximumGone = 200
+
+    init(_ transport: any Transport, retryLimit: Duration, logger: Logger) {
+        self.transport = transport
+        self.retryLimit = retryLimit
+        self.logger = logger
+    }
+
+    /// Offers a reply once.
+    ///
+    /// - Returns: Whether it is done: sent, or not to be sent by another try.
+    func offer(
+        _ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?
+    ) async -> Bool {
+        let limit = min(deadline ?? .now + retryLimit, .now + retryLimit)
+        do {
+            try await transport.send(
+                Message(body: reply.encoded(messageID: address.messageID)), to: .queue(address.queue),
+                options: SendOptions(isMandatory: true, deadline: limit))
+            gone.withLock { $0[address.queue] = nil }
+            return true
+        } catch {
+            switch error.code {
+            case .noSuchServer, .connectionLost, .unreachable, .blocked:
+                // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is
+                // dropped by the caller.
+                if error.code == .noSuchServer, isGone(address.queue) { return true }
+                return false
+            default:
+                logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
+                return true
+            }
+        }
+    }
+
+    /// Offers a reply that was not taken again and again, until the caller's deadline
+    /// (wire contract 4.3: each 0.25 s).
+    func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
+        let limit = min(deadline ?? .now + retryLimit, .now + retryLimit)
+        while ContinuousClock.now + .milliseconds(250) < limit {
+            do {
+                try await Task.sleep(for: .milliseconds(250))
+            } catch {
+                break  // The server's grace period is over.
+            }
+            if await offer(reply, to: address, deadline: limit) { return }
+        }
+        remember(address.queue)
+        logger.info("reply queue is gone; the reply is dropped", metadata: ["queue": "\(address.queue)"])
+    }
+
+    private func isGone(_ queue: String) -> Bool {
+        gone.withLock { gone in
+            guard let until = gone[queue] else { return false }
+            if until > .now { return true }
+            gone[queue] = nil
+            return false
+        }
+    }
+
+    private func remember(_ queue: String) {
+        gone.withLock { gone in
+            if gone.count >= Self.maximumGone {
+                let now = ContinuousClock.now
+                gone = gone.filter { $0.value > now }
+                if gone.count >= Self.maximumGone, let oldest = gone.min(by: { $0.value < $1.value }) {
+                    gone[oldest.key] = nil
+                }
+            }
+            gone[queue] = .now + .seconds(60)
+        }
+    }
+}

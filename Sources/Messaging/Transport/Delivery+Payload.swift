@@ -1,0 +1,17 @@
+extension RequestPayload {
+    /// Reads the request that arrived.
+    init(_ delivery: Delivery) throws(WireError) {
+        try self.init(
+            decoding: delivery.body, contentType: delivery.contentType, contentEncoding: delivery.contentEncoding,
+            compression: delivery.compression)
+    }
+}
+
+extension ReplyPayload {
+    /// Reads the reply that arrived.
+    init(_ delivery: Delivery) throws(WireError) {
+        try self.init(
+            decoding: delivery.body, contentType: delivery.contentType, contentEncoding: delivery.contentEncoding,
+            compression: delivery.compression)
+    }
+}

@@ -1,0 +1,151 @@
+/// What the RPC layer needs of a message system: AMQP's queues and guarantees, without its words.
+///
+/// There are two: the in-memory one of this module, and `RabbitMQTransport`. Both pass the conformance suite of
+/// `MessagingTesting`, which states in tests what is said here.
+public protocol Transport: Sendable {
+    /// The calls that wait for a reply over this transport; shared by all clients on it.
+    var replies: ReplyRouter { get }
+
+    /// Makes sure that replies can be received, and names the queue to which they must be sent.
+    ///
+    /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
+    /// is given to ``replies``.
+    ///
+    /// - Parameter deadline: When to give up.
+    func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String
+
+    /// Sends a message and returns when the broker has taken it in.
+    ///
+    /// - Throws: `noSuchServer` where the message is mandatory and no queue takes it; `timeout` or `blocked` where the
+    ///   deadline passed before the message was written; `connectionLost` where it was written and not confirmed;
+    ///   `rejected`, `tooLarge`, `unreachable`, `closed`.
+    func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError)
+
+    /// Starts to listen on a server's three addresses: its topic, its host, and the topic's fanout.
+    ///
+    /// - Parameters:
+    ///   - target: Topic and server; both are needed.
+    ///   - prefetch: How many unacknowledged messages each of the three may have at the listener.
+    ///   - onDeliveries: Called with what has arrived, in order; must return at once.
+    func listen(
+        on target: Target,
+        prefetch: Int,
+        onDeliveries: @escaping @Sendable ([Delivery]) -> Void
+    ) async throws(RPCError) -> any Listener
+
+    /// Ends all use of the transport; calls that wait end with `closed`. Bounded in time.
+    func close() async
+}
+
+/// A server's hold on its queues.
+public protocol Listener: Sendable {
+    /// Acknowledges deliveries, and answers those whose acknowledgement was written to the broker.
+    ///
+    /// The others were lost with their connection and will be delivered again, here or at another host: who promised to
+    /// run them at most once must not start them.
+    func acknowledge(_ deliveries: [Delivery]) async -> [Delivery]
+
+    /// Gives deliveries back: to be delivered again to anyone, or to be dropped (or dead-lettered) by the broker.
+    func reject(_ deliveries: [Delivery], requeue: Bool) async
+
+    /// Stops taking messages: returns when the broker will deliver no more to this listener.
+    func stopConsuming() async
+
+    /// Releases the queues; what was not acknowledged goes back to the broker.
+    func close() async
+}
+
+/// Where a message goes.
+public enum Destination: Sendable, Hashable {
+    /// Any server of a topic.
+    case topic(String, exchange: String?)
+    /// One server of a topic.
+    case server(String, topic: String, exchange: String?)
+    /// Every server of a topic; the control exchange plays no part (wire contract 1.1).
+    case fanout(String)
+    /// A queue by its name: where replies go.
+    case queue(String)
+}
+
+/// A message on its way out.
+public struct Message: Sendable {
+    /// The body: JSON text in UTF-8.
+    public var body: [UInt8]
+    /// How long the message may wait in a queue; after that the broker drops it. `nil` for ever.
+    public var timeToLive: Duration?
+
+    /// Creates a message.
+    public init(body: [UInt8], timeToLive: Duration? = nil) {
+        self.body = body
+        self.timeToLive = timeToLive
+    }
+}
+
+/// How a message is sent.
+public struct SendOptions: Sendable {
+    /// Whether a message that no queue takes is an error (`noSuchServer`) or silently gone.
+    public var isMandatory: Bool
+    /// When the sender gives up; `nil` for never.
+    public var deadline: ContinuousClock.Instant?
+
+    /// Creates options; by default not mandatory and without a deadline.
+    public init(isMandatory: Bool = false, deadline: ContinuousClock.Instant? = nil) {
+        self.isMandatory = isMandatory
+        self.deadline = deadline
+    }
+}
+
+/// A message that arrived.
+public struct Delivery: Sendable {
+    /// The body as it came.
+    public let body: [UInt8]
+    /// AMQP's content type, if the sender gave one; wire contract 3.1 wants `application/json`.
+    public let contentType: String?
+    /// AMQP's content encoding, if the sender gave one.
+    public let contentEncoding: String?
+    /// The `compression` header, if there is one (wire contract 2.2).
+    public let compression: String?
+    /// The time to live with which the message was sent, if any: an upper bound of what is left of it.
+    public let timeToLive: Duration?
+    /// Whether the broker handed the message out before.
+    public let isRedelivered: Bool
+    /// When it arrived here.
+    public let receivedAt: ContinuousClock.Instant
+    /// What the transport needs to settle the message.
+    public let token: Token
+
+    /// A transport's own handle of a delivery.
+    public struct Token: Sendable, Hashable {
+        /// The number of the delivery.
+        public let tag: UInt64
+        /// Which connection it came over; a number from before a reconnect means nothing after it.
+        public let generation: UInt64
+
+        /// Creates a token.
+        public init(tag: UInt64, generation: UInt64 = 0) {
+            self.tag = tag
+            self.generation = generation
+        }
+    }
+
+    /// Creates a delivery; for transports.
+    public init(
+        body: [UInt8],
+        contentType: String? = "application/json",
+        contentEncoding: String? = "utf-8",
+        compression: String? = nil,
+        timeToLive: Duration? = nil,
+        isRedelivered: Bool = false,
+        receivedAt: ContinuousClock.Instant = .now,
+        token: Token
+    ) {
+        self.body = body
+        self.contentType = contentType
+        self.contentEncoding = contentEncoding
+        self.compression = compression
+        self.timeToLive = timeToLive
+        self.isRedelivered = isRedelivered
+        self.receivedAt = receivedAt
+        self.token = token
+    }
+}

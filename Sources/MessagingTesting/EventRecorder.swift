@@ -1,0 +1,93 @@
+internal import Synchronization
+
+/// Remembers what happened, in order, and lets a test wait for it: for events, not for time.
+///
+/// ```swift
+/// let ran = EventRecorder<String>()
+/// … ran.record(volume.id) …
+/// #expect(try await ran.first(2) == ["1", "2"])
+/// ```
+public final class EventRecorder<Event: Sendable>: Sendable {
+    /// A wait that was given up.
+    public struct NotEnough: Error, CustomStringConvertible {
+        /// What was waited for, and what came instead.
+        public let description: String
+    }
+
+    private struct Waiter {
+        let count: Int
+        let continuation: CheckedContinuation<Void, Never>
+    }
+
+    private struct State {
+        var events: [Event] = []
+        var waiters: [UInt64: Waiter] = [:]
+        var nextWaiter: UInt64 = 0
+    }
+
+    private let state = Mutex(State())
+
+    /// Creates an empty recorder.
+    public init() {}
+
+    /// All that happened so far.
+    public var events: [Event] { state.withLock(\.events) }
+
+    /// Notes an event.
+    public func record(_ event: Event) {
+        record([event])
+    }
+
+    /// Notes several events.
+    public func record(_ events: [Event]) {
+        let ready = state.withLock { state in
+            state.events.append(contentsOf: events)
+            let ids = state.waiters.filter { $0.value.count <= state.events.count }.map(\.key)
+            return ids.compactMap { state.waiters.removeValue(forKey: $0)?.continuation }
+        }
+        for continuation in ready { continuation.resume() }
+    }
+
+    /// Waits until there are `count` events and answers the first so many.
+    ///
+    /// - Throws: ``NotEnough`` after `limit`, which is 20 s by default: generous, because it is only for what is broken.
+    @discardableResult
+    public func first(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Event] {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await self.reach(count) }
+            group.addTask {
+                do {
+                    try await Task.sleep(for: limit)
+                } catch {
+                    // The events came in time.
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
+        let events = self.events
+        guard events.count >= count else {
+            throw NotEnough(description: "waited \(limit) for \(count) events, and there were \(events.count)")
+        }
+        return Array(events.prefix(count))
+    }
+
+    private func reach(_ count: Int) async {
+        let id = state.withLock { state in
+            defer { state.nextWaiter += 1 }
+            return state.nextWaiter
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isReached = state.withLock { state in
+                    if state.events.count >= count || Task.isCancelled { return true }
+                    state.waiters[id] = Waiter(count: count, continuation: continuation)
+                    return false
+                }
+                if isReached { continuation.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiters.removeValue(forKey: id) }?.continuation.resume()
+        }
+    }
+}

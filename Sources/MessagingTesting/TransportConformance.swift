@@ -1,0 +1,87 @@
+public import Messaging
+
+/// What every transport must do: one suite, in named checks, for ours and for yours.
+///
+/// ```swift
+/// @Test(arguments: TransportConformance.checks)
+/// func `the in-memory transport conforms`(_ check: TransportConformance.Check) async throws {
+///     try await check.run(on: InMemoryHarness())
+/// }
+/// ```
+public enum TransportConformance {
+    /// What the suite needs of a transport's surroundings.
+    public protocol Harness: Sendable {
+        /// A new transport on the same broker as the others of this harness.
+        func makeTransport() async throws -> any Transport
+        /// Deletes a queue at the broker, with all that is in it.
+        func deleteQueue(_ name: String) async throws
+        /// Breaks the connections of a transport that this harness made; it has to come back by itself.
+        func interrupt(_ transport: any Transport) async throws
+        /// Stops or resumes all publishers at the broker.
+        func setBlocked(_ isBlocked: Bool) async throws
+        /// Ends what the harness made.
+        func close() async
+    }
+
+    /// One promise of the suite.
+    public struct Check: Sendable, CustomStringConvertible {
+        /// The promise, as a sentence.
+        public let description: String
+        private let body: @Sendable (Bench) async throws -> Void
+
+        init(_ description: String, _ body: @escaping @Sendable (Bench) async throws -> Void) {
+            self.description = description
+            self.body = body
+        }
+
+        /// Runs the check; expectations that do not hold are recorded as issues of the running test.
+        public func run(on harness: any Harness) async throws {
+            do {
+                try await body(Bench(harness))
+            } catch {
+                await harness.close()
+                throw error
+            }
+            await harness.close()
+        }
+    }
+
+    /// All checks.
+    public static var checks: [Check] { routing + delivery + faults + calls + servers }
+
+    /// What a check works with: a harness, and a topic that no other check uses.
+    struct Bench: Sendable {
+        let harness: any Harness
+        let topic = "conformance-" + makeUniqueID()
+
+        init(_ harness: any Harness) {
+            self.harness = harness
+        }
+
+        func transport() async throws -> any Transport { try await harness.makeTransport() }
+
+        /// A listener, and the record of what it receives.
+        func listener(
+            _ server: String, on transport: any Transport, prefetch: Int = 100
+        ) async throws -> (any Listener, EventRecorder<Delivery>) {
+            let received = EventRecorder<Delivery>()
+            let listener = try await transport.listen(on: .topic(topic, server: server), prefetch: prefetch) {
+                received.record($0)
+            }
+            return (listener, received)
+        }
+
+        func send(
+            _ text: String, to destination: Destination, over transport: any Transport, timeToLive: Duration? = nil
+        ) async throws {
+            try await transport.send(
+                Message(body: Array(text.utf8), timeToLive: timeToLive), to: destination,
+                options: SendOptions(isMandatory: true, deadline: .now + .seconds(20)))
+        }
+    }
+}
+
+extension Delivery {
+    /// The body as text, for checks that sent text.
+    var text: String { String(decoding: body, as: UTF8.self) }
+}

@@ -1,0 +1,20 @@
+import Messaging
+import MessagingTesting
+import Testing
+
+@Suite struct InMemoryConformanceTests {
+    @Test(.timeLimit(.minutes(2)), arguments: TransportConformance.checks)
+    func `the in-memory transport conforms`(_ check: TransportConformance.Check) async throws {
+        try await check.run(on: InMemoryHarness())
+    }
+}
+
+private struct InMemoryHarness: TransportConformance.Harness {
+    let broker = InMemoryBroker()
+
+    func makeTransport() async throws -> any Transport { InMemoryTransport(broker) }
+    func deleteQueue(_ name: String) async throws { broker.deleteQueue(name) }
+    func interrupt(_ transport: any Transport) async throws { (transport as? InMemoryTransport)?.interrupt() }
+    func setBlocked(_ isBlocked: Bool) async throws { broker.setBlocked(isBlocked) }
+    func close() async {}
+}
