@@ -41,3 +41,17 @@ steward() {
     shift
     timeout --foreground 60 "$bin/steward" "$operation" --url "$AMQP_URL" --output json "$@"
 }
+
+# start_peer NAME PROGRAM ARGUMENT...: one of the Python peer programs, ready; its output is in
+# $temporary_directory/NAME.peer. It ends with its standard input: with `tail`, and that with this shell.
+start_peer() {
+    local name=$1 program=$2
+    shift 2
+    # shellcheck disable=SC2016 # expanded by the bash started here
+    spawn "$temporary_directory/$name.peer" bash -c 'exec "${@:2}" < <(exec tail --pid="$1" -f /dev/null)' \
+        peer "$BASHPID" "$peer_python" "$root/Tests/InteropTests/Peer/$program" --url "$AMQP_URL" "$@"
+    await 30 grep -qx READY "$temporary_directory/$name.peer" || {
+        cat "$temporary_directory/$name.peer" >&2
+        fail "the Python peer $name did not become ready"
+    }
+}

@@ -1,8 +1,6 @@
 # The command line against a real Python server: see scripts/test for `check`.
 # shellcheck shell=bash disable=SC2154,SC2034 # variables are shared between the files
 
-bin=$STEWARD_BIN
-
 # expect STATUS EXPRESSION ARGUMENT...: run steward; its exit code must be STATUS, and the Python EXPRESSION over its
 # one line of output, `value`, must be true.
 expect() {
@@ -17,19 +15,12 @@ expect() {
 
 error_is() { printf 'value["error"]["kind"] == "%s" and value["error"]["message"]' "$1"; }
 
-# start_python TOPIC SERVER...: real oslo.messaging servers, ready. They end with their standard input: with `tail`, and
-# that with this subshell.
+# start_python TOPIC SERVER...: real oslo.messaging servers, ready.
 start_python() {
     local topic=$1 server
     shift
     for server in "$@"; do
-        # shellcheck disable=SC2016 # expanded by the bash started here
-        spawn "$temporary_directory/$server.peer" bash -c 'exec "${@:2}" < <(exec tail --pid="$1" -f /dev/null)' \
-            peer "$BASHPID" "$peer_python" Tests/InteropTests/Peer/server.py \
-            --url "$AMQP_URL" --topic "$topic" --server "$server"
-    done
-    for server in "$@"; do
-        await 30 grep -qx READY "$temporary_directory/$server.peer" || fail "the Python server $server is not ready"
+        start_peer "$server" server.py --topic "$topic" --server "$server"
     done
 }
 

@@ -1,7 +1,6 @@
 # A worker that is killed loses nothing that it had not started: see scripts/test for `check`.
 # shellcheck shell=bash disable=SC2154,SC2034 # variables are shared between the files
 
-bin=$STEWARD_BIN
 readonly casts=40
 
 start_worker() {
