@@ -37,7 +37,7 @@ python_calls_the_worker() {
         >"$temporary_directory/answers"
     answer_must 1 'value["result"]["id"] == "vol-1" and value["result"]["host"] == "node-a"'
     answer_must 2 'value["result"]["name"] == "größe 😀" and value["result"]["status"] == "available"'
-    answer_must 3 'value["raised"] == "RemoteError" and value["exc_type"]'
+    answer_must 3 'value["exc_type"] == "VolumeNotFound"'
     answer_must 4 'value["result"]["total_capacity_gb"] > 0'
     answer_must 5 'value["exc_type"] == "NoSuchMethod"'
     answer_must 6 'value["exc_type"] == "UnsupportedVersion"'
