@@ -103,31 +103,54 @@ end_process() {
     $in_time
 }
 
-# run_bounded SECONDS COMMAND...: run a program with children of its own (a build, a test run) in a process group that
-# is ended as a whole, when the time is over or the script ends.
+# run_bounded SECONDS COMMAND...: run a program with children of its own (a build, a test run) in a session, which is
+# ended as a whole when the time is over or the script ends; children may have process groups of their own.
 run_bounded() {
     local limit=$1 status=0
     shift
     setsid "$@" </dev/null &
-    bounded_group=$!
-    if ! await "$limit" has_ended "$bounded_group"; then
+    bounded_session=$!
+    if ! await "$limit" has_ended "$bounded_session"; then
         printf 'error: not done within %s s: %s\n' "$limit" "$*" >&2
-        end_bounded_group
+        end_bounded_session
         return 124
     fi
-    wait "$bounded_group" || status=$?
-    bounded_group=""
+    wait "$bounded_session" || status=$?
+    end_bounded_session
     return "$status"
 }
 
-bounded_group=""
-end_bounded_group() {
-    [[ -n $bounded_group ]] || return 0
-    kill -TERM -- "-$bounded_group" 2>/dev/null || true
-    await 10 has_ended "$bounded_group" || true
-    kill -KILL -- "-$bounded_group" 2>/dev/null || true
-    wait "$bounded_group" 2>/dev/null || true
-    bounded_group=""
+bounded_session=""
+# The processes of the session that have not ended yet.
+session_members() {
+    local file line state session
+    for file in /proc/[0-9]*/stat; do
+        # A process may end between being listed and being read.
+        read -r line 2>/dev/null <"$file" || continue
+        # The name, in parentheses, may hold anything; after it: state, parent, group, session.
+        read -r state _ _ session _ <<<"${line##*) }"
+        if [[ $session == "$bounded_session" && $state != Z ]]; then
+            file=${file#/proc/}
+            printf '%s\n' "${file%/stat}"
+        fi
+    done
+}
+session_is_empty() { [[ -z $(session_members) ]]; }
+signal_session() {
+    local process
+    for process in $(session_members); do
+        kill "-$1" "$process" 2>/dev/null || true
+    done
+}
+end_bounded_session() {
+    [[ -n $bounded_session ]] || return 0
+    wait_for_session TERM 10 || wait_for_session KILL 5 || true
+    wait "$bounded_session" 2>/dev/null || true
+    bounded_session=""
+}
+wait_for_session() {
+    session_is_empty || signal_session "$1"
+    await "$2" session_is_empty
 }
 
 clean_up() {
@@ -137,7 +160,7 @@ clean_up() {
     trap '' INT TERM HUP
     set +e
     ((status == 0)) || [[ -z $step_title ]] || printf 'error: failed at: %s\n' "$step_title" >&2
-    end_bounded_group
+    end_bounded_session
     for process in "${started_processes[@]}"; do
         kill -TERM "$process" 2>/dev/null
     done
@@ -170,7 +193,7 @@ isolated() {
 
 isolated_body() {
     set -e
-    started_processes=() cleanup_commands=() bounded_group="" step_title="" temporary_directory=""
+    started_processes=() cleanup_commands=() bounded_session="" step_title="" temporary_directory=""
     set_traps
     make_temporary_directory
     "$@"
