@@ -3,6 +3,15 @@
 #
 # Needs lib.sh, the directory of the executables in `bin`, AMQP_URL, and a temporary directory.
 
+# The services' logs tell why, when something was not as it must be.
+show_logs() {
+    local log
+    ((exit_status != 0)) || return 0
+    for log in "$temporary_directory"/*.log; do
+        [[ ! -s $log ]] || printf -- '--- the end of the log of %s\n%s\n' "$(basename "$log" .log)" "$(tail -n 15 "$log")" >&2
+    done
+}
+
 # start_service PROGRAM HOST [KEY=JSON…]: start `volume-worker` or `scheduler-worker` with a configuration file; the
 # log is in $temporary_directory/HOST.log, the process id in `spawned`.
 start_service() {
@@ -18,6 +27,7 @@ with open(path, "w") as file:
     json.dump(configuration, file, indent=2)
 ' "$temporary_directory/$host.json" "$host" "$AMQP_URL" "$temporary_directory/$host" "$@"
     : >"$temporary_directory/$host.log"
+    [[ " ${cleanup_commands[*]-} " == *" show_logs "* ]] || at_exit show_logs
     spawn "$temporary_directory/$host.log" "$bin/$program" --host "$host" \
         --config-file "$temporary_directory/$host.json"
 }
@@ -29,10 +39,7 @@ ready_or_ended() { says_ready "$2" || has_ended "$1"; }
 # await_ready PID HOST: wait for the log line that says so.
 await_ready() {
     await 30 ready_or_ended "$1" "$2" || true
-    if ! says_ready "$2"; then
-        tail -n 30 "$temporary_directory/$2.log" >&2
-        fail "$2 did not become ready"
-    fi
+    says_ready "$2" || fail "$2 did not become ready"
 }
 
 # steward ARGUMENT...: the command line, bounded, with the broker's address and JSON output.
