@@ -20,9 +20,13 @@ let package = Package(
     products: [
         .library(name: "Messaging", targets: ["Messaging"]),
         .library(name: "MessagingTesting", targets: ["MessagingTesting"]),
+        .library(name: "ServiceRuntime", targets: ["ServiceRuntime"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // Without its trait JSON, which brings in all of Foundation: the runtime reads its file with its own codec.
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     ],
     targets: [
@@ -43,6 +47,26 @@ let package = Package(
             name: "MessagingRabbitMQTests", dependencies: ["MessagingRabbitMQ"], resources: [.copy("Fixtures")],
             swiftSettings: settings),
         .target(name: "MessagingTesting", dependencies: ["Messaging"], swiftSettings: settings),
+        .target(
+            name: "ServiceRuntime",
+            dependencies: [
+                "Messaging", logging,
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ServiceRuntimeTests",
+            dependencies: [
+                "Messaging", "ServiceRuntime", logging,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings
+        ),
         .target(
             name: "ServiceDatabase",
             dependencies: [.product(name: "GRDB", package: "GRDB.swift")],

@@ -1,0 +1,70 @@
+public import Messaging
+internal import Synchronization
+
+/// What a host can do, as its manager said last, and whether the schedulers were told.
+///
+/// A ``SchedulerDependentManager`` holds one; its service publishes what is in it.
+public final class ServiceCapabilities: Sendable {
+    private struct State {
+        var value: JSONValue?
+        /// Counts the changes of the value.
+        var revision: UInt64 = 0
+        /// The latest revision that all schedulers were sent.
+        var published: UInt64 = 0
+        /// Comes with the next change.
+        var change = Completion<Void>()
+    }
+
+    private let state = Mutex(State())
+
+    /// Creates the capabilities of a host that has said nothing yet.
+    public init() {}
+
+    /// The latest value, or `nil` as long as there is none.
+    public var latest: JSONValue? { self.state.withLock(\.value) }
+
+    /// Remembers a value; one that differs from the last is published at once, `nil` ends the publication.
+    func update(_ value: JSONValue?) {
+        let change = self.state.withLock { state -> Completion<Void>? in
+            guard value != state.value else { return nil }
+            state.value = value
+            state.revision += 1
+            defer { state.change = Completion() }
+            return state.change
+        }
+        change?.fulfil()
+    }
+
+    /// Sends the latest value, if there is one.
+    ///
+    /// Several may send at the same time: who finds that the value has changed meanwhile sends again, so that the last
+    /// report on the wire is never an old one.
+    func publish(_ send: (JSONValue) async throws -> Void) async throws {
+        while true {
+            let (value, revision) = self.state.withLock { ($0.value, $0.revision) }
+            guard let value else { return }
+            try await send(value)
+            let isCurrent = self.state.withLock { state in
+                state.published = max(state.published, revision)
+                return state.revision == revision
+            }
+            if isCurrent { return }
+        }
+    }
+
+    /// Waits until there is a value that was not published.
+    ///
+    /// - Parameter revision: What the caller has tried already; changed to what it is to try now.
+    /// - Returns: Whether there is one; `false` when the task was cancelled.
+    func waitForChange(after revision: inout UInt64) async -> Bool {
+        while !Task.isCancelled {
+            let state = self.state.withLock { $0 }
+            if state.value != nil, state.revision > max(state.published, revision) {
+                revision = state.revision
+                return true
+            }
+            _ = await state.change.value()
+        }
+        return false
+    }
+}

@@ -1,0 +1,92 @@
+public import Logging
+
+extension ServiceOption where Value == String {
+    /// `host`: the name under which this host is addressed and reports; the machine's name by default.
+    public static var host: Self {
+        Self("host", default: HostName.current, help: "the name of this host", rejecting: whenEmpty)
+    }
+
+    /// `control_exchange`: the exchange of all topics; `openstack` by default.
+    public static var controlExchange: Self {
+        Self("control_exchange", default: "openstack", help: "the exchange of all topics", rejecting: whenEmpty)
+    }
+
+    /// `topic`: the topic that the program serves; a program gives its own default.
+    public static var topic: Self {
+        Self("topic", default: "steward", help: "the topic that is served", rejecting: whenEmpty)
+    }
+
+    /// `scheduler_topic`: where capabilities are reported to; `cinder-scheduler` by default.
+    public static var schedulerTopic: Self {
+        Self("scheduler_topic", default: "cinder-scheduler", help: "the schedulers' topic", rejecting: whenEmpty)
+    }
+
+    private static var whenEmpty: @Sendable (String) -> String? {
+        { $0.isEmpty ? "must not be empty" : nil }
+    }
+}
+
+extension ServiceOption where Value == Secret {
+    /// `transport_url`: the broker, or several, as oslo.messaging writes it; its passwords are never shown.
+    public static var transportURL: Self {
+        Self(
+            "transport_url",
+            default: Secret(url: "rabbit://guest:guest@localhost:5672/"),
+            help: "the broker: rabbit://user:password@host:port[,…]/vhost"
+        )
+    }
+}
+
+extension ServiceOption where Value == Duration {
+    /// `rpc_response_timeout`: how long a call may take; 60 s by default.
+    public static var rpcResponseTimeout: Self {
+        Self("rpc_response_timeout", default: .seconds(60), help: "how long a call may take", rejecting: unlessPositive)
+    }
+
+    /// `report_interval`: how often a host reports its capabilities; every 60 s by default.
+    public static var reportInterval: Self {
+        Self(
+            "report_interval",
+            default: .seconds(60),
+            help: "how often capabilities are reported",
+            rejecting: unlessPositive
+        )
+    }
+
+    /// `graceful_shutdown_timeout`: how long running work may take at a stop; 60 s by default, 0 for as long as it takes.
+    public static var gracefulShutdownTimeout: Self {
+        Self(
+            "graceful_shutdown_timeout",
+            default: .seconds(60),
+            help: "how long running work may take at a stop; 0 for as long as it takes"
+        ) { $0 < .zero ? "must not be negative" : nil }
+    }
+
+    private static var unlessPositive: @Sendable (Duration) -> String? {
+        { $0 > .zero ? nil : "must be positive" }
+    }
+}
+
+extension ServiceOption where Value == Int {
+    /// `executor_thread_pool_size`: how many requests are served at the same time; 64 by default.
+    public static var executorThreadPoolSize: Self {
+        Self("executor_thread_pool_size", default: 64, help: "how many requests run at once", rejecting: unlessCount)
+    }
+
+    /// `rpc_prefetch`: how many requests each queue hands out ahead of their start; 64 by default.
+    public static var rpcPrefetch: Self {
+        Self("rpc_prefetch", default: 64, help: "how many requests are taken ahead", rejecting: unlessCount)
+    }
+
+    private static var unlessCount: @Sendable (Int) -> String? {
+        // AMQP counts prefetched messages in 16 bits.
+        { (1...65535).contains($0) ? nil : "must be between 1 and 65535" }
+    }
+}
+
+extension ServiceOption where Value == Logger.Level {
+    /// `log_level`: what is logged; `info` and above by default.
+    public static var logLevel: Self {
+        Self("log_level", default: .info, help: "the least important messages that are logged")
+    }
+}

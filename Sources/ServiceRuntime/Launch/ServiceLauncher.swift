@@ -1,0 +1,140 @@
+public import Logging
+public import Messaging
+public import ServiceLifecycle
+internal import UnixSignals
+
+/// Runs the services of a program from its start to its exit code.
+///
+/// ```swift
+/// let launcher = ServiceLauncher(
+///     "volume-worker", options: ServiceConfiguration.standardOptions + VolumeOptions.all,
+///     defaults: ["topic": "cinder-volume"])
+/// let end = await launcher.run(overrides: ["host": "node-1"], configurationFile: path) { configuration, logger in
+///     try await openTransport(configuration, logger)
+/// } services: { context in
+///     [ManagerService(VolumeManager(context), in: context)]
+/// }
+/// exit(end.code)
+/// ```
+///
+/// SIGTERM and SIGINT stop the services gracefully, within `graceful_shutdown_timeout`. A second signal, or the limit,
+/// cancels what is left; what does not heed that either is left to the end of the process.
+public struct ServiceLauncher: Sendable {
+    /// How long cancelled services may take to end.
+    static let cancellationGrace = Duration.seconds(5)
+
+    /// The program's name, in logs.
+    public let name: String
+    /// What can be configured.
+    public let options: [any ServiceOptionDeclaration]
+    /// Other defaults than the options' own.
+    public let defaults: [String: String]
+
+    /// Creates a launcher.
+    ///
+    /// - Parameters:
+    ///   - name: The program's name.
+    ///   - options: What can be configured; the standard options by default.
+    ///   - defaults: Other defaults than the options' own, as texts by name, such as the program's topic.
+    public init(
+        _ name: String,
+        options: [any ServiceOptionDeclaration] = ServiceConfiguration.standardOptions,
+        defaults: [String: String] = [:]
+    ) {
+        self.name = name
+        self.options = options
+        self.defaults = defaults
+    }
+
+    /// Reads the configuration, sets up logging to standard error, opens the transport, runs the services until they end
+    /// or a signal comes, and closes the transport.
+    ///
+    /// To be called once in a process, as it sets up logging; the process is to exit with the answer's code.
+    ///
+    /// - Parameters:
+    ///   - overrides: What the command line says, as texts by option name.
+    ///   - configurationFile: The path of the configuration file, if there is one.
+    ///   - transport: Opens the transport; the launcher closes it.
+    ///   - services: Makes the services; an error here ends the program like an error of a service.
+    /// - Returns: How the program ended; why is in the log.
+    public func run(
+        overrides: [String: String] = [:],
+        configurationFile: String? = nil,
+        transport: (ServiceConfiguration, Logger) async throws -> any Transport,
+        services: (ManagerContext) async throws -> [any Service]
+    ) async -> ServiceExit {
+        let configuration: ServiceConfiguration
+        do {
+            configuration = try ServiceConfiguration(
+                options: self.options,
+                defaults: self.defaults,
+                overrides: overrides,
+                file: configurationFile
+            )
+        } catch {
+            // There is no log yet, as its level is part of the configuration.
+            StandardError.print("\(self.name): \(error.message)\n")
+            return .forError(error)
+        }
+        let level = configuration[.logLevel]
+        LoggingSystem.bootstrap { label in
+            var handler = StreamLogHandler.standardError(label: label)
+            handler.logLevel = level
+            return handler
+        }
+        return await self.run(
+            configuration,
+            logger: Logger(label: self.name),
+            signals: { onSignal in
+                for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) { onSignal("\(signal)") }
+            },
+            transport: transport,
+            services: services
+        )
+    }
+
+    /// What ``run(overrides:configurationFile:transport:services:)`` does after logging is set up.
+    ///
+    /// `signals` reports each signal until it is cancelled. It is started with the services: a signal that comes before,
+    /// while there is nothing to be ended with grace, ends the process as it does any other.
+    func run(
+        _ configuration: ServiceConfiguration,
+        logger: Logger,
+        signals: @escaping @Sendable (_ onSignal: @Sendable (String) -> Void) async -> Void,
+        clock: some Clock<Duration> = ContinuousClock(),
+        transport openTransport: (ServiceConfiguration, Logger) async throws -> any Transport,
+        services makeServices: (ManagerContext) async throws -> [any Service]
+    ) async -> ServiceExit {
+        logger.info("starting", metadata: ["host": "\(configuration[.host])", "configuration": "\(configuration)"])
+        let transport: any Transport
+        do {
+            transport = try await openTransport(configuration, logger)
+        } catch {
+            return self.end(logger, with: error)
+        }
+        let end: ServiceExit
+        do {
+            let context = ManagerContext(configuration: configuration, transport: transport, logger: logger)
+            let services = try await makeServices(context)
+            let run = ServiceRun(
+                ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger)),
+                limit: configuration[.gracefulShutdownTimeout],
+                clock: MonotonicClock(clock),
+                logger: logger
+            )
+            try await run.untilEnd(signals: signals)
+            logger.info("ended")
+            end = .success
+        } catch {
+            end = self.end(logger, with: error)
+        }
+        await transport.close()
+        return end
+    }
+
+    private func end(_ logger: Logger, with error: any Error) -> ServiceExit {
+        let end = ServiceExit.forError(error)
+        logger.error("failed", metadata: ["error": "\(error)", "exit": "\(end)"])
+        return end
+    }
+}

@@ -1,0 +1,92 @@
+public import Messaging
+
+/// A manager: one part of a system, served on one host.
+///
+/// A manager's methods do the work; its endpoint says which of them other services may call, and its periodic tasks what
+/// happens by itself. ``ManagerService`` puts it on a topic:
+///
+/// ```swift
+/// actor GreetingManager: Manager {
+///     nonisolated let host: String
+///
+///     init(host: String) { self.host = host }
+///
+///     nonisolated var endpoint: RPCEndpoint {
+///         RPCEndpoint(version: "1.0") {
+///             GreetingRPC.greet.handled { context, name in "hello \(name) from \(self.host)" }
+///         }
+///     }
+///     nonisolated var periodicTasks: [PeriodicTask] {
+///         PeriodicTask("count_guests", every: .seconds(60)) { context in try await self.countGuests() }
+///     }
+/// }
+/// ```
+///
+/// What a manager needs (a driver, a database, clients of other services) it takes through its initializer;
+/// ``ManagerContext`` holds what the program has for that.
+public protocol Manager: Sendable {
+    /// The host that this manager serves; by default the machine's name.
+    ///
+    /// It is the server part of the manager's address and what its reports are filed under, so it must be the same after
+    /// a restart. A manager that is configured takes it from ``ManagerContext/host``.
+    var host: String { get }
+
+    /// The version of the software, as the RPC method `service_version` answers it; by default the endpoint's version.
+    var serviceVersion: String { get }
+
+    /// The manager's own methods.
+    var endpoint: RPCEndpoint { get }
+
+    /// Further methods under other namespaces or versions, asked after ``endpoint``; none by default.
+    var additionalEndpoints: [RPCEndpoint] { get }
+
+    /// What is done again and again while the service runs; nothing by default.
+    @PeriodicTasksBuilder var periodicTasks: [PeriodicTask] { get }
+
+    /// Makes the host ready, before the first request is taken; does nothing by default.
+    ///
+    /// - Throws: What keeps the host from being ready: the service then does not start.
+    func initHost() async throws
+
+    /// Does what needs the service to be reachable already, such as asking others to report to it; after the consumers
+    /// are confirmed and before the periodic tasks. Does nothing by default.
+    ///
+    /// - Throws: What makes the service useless: it then stops with this error.
+    func initHostWithRPC() async throws
+}
+
+extension Manager {
+    /// The machine's name.
+    public var host: String { HostName.current }
+
+    /// The version of the endpoint.
+    public var serviceVersion: String { self.endpoint.version.description }
+
+    /// None.
+    public var additionalEndpoints: [RPCEndpoint] { [] }
+
+    /// None.
+    public var periodicTasks: [PeriodicTask] { [] }
+
+    /// Does nothing.
+    public func initHost() async throws {}
+
+    /// Does nothing.
+    public func initHostWithRPC() async throws {}
+
+    /// Runs once what is due, each task beside the others, and waits for all of them: oslo's `run_periodic_tasks`.
+    ///
+    /// For tests, and for programs that have a loop of their own; a ``ManagerService`` does better by itself, as it lets
+    /// no task wait for another.
+    ///
+    /// - Parameters:
+    ///   - context: Remembers what ran when; one and the same for all calls.
+    ///   - raiseOnError: Whether the error of a task is thrown, after all have ended; otherwise it is only noted in
+    ///     ``PeriodicTaskContext/statuses`` and logged.
+    /// - Returns: How long until the next task is due; 60 s at most.
+    /// - Throws: What the first failing task threw, if `raiseOnError`.
+    @discardableResult
+    public func periodicTasks(context: PeriodicTaskContext, raiseOnError: Bool = false) async throws -> Duration {
+        try await context.runDue(raiseOnError: raiseOnError)
+    }
+}

@@ -1,0 +1,36 @@
+public import Logging
+public import Messaging
+
+/// What a program has for its managers: made once by the ``ServiceLauncher``, taken by a manager's initializer.
+///
+/// ```swift
+/// let manager = VolumeManager(context, driver: driver, database: database)
+/// let service = ManagerService(manager, in: context)
+/// ```
+public struct ManagerContext: Sendable {
+    /// The host that is served, from the option `host`.
+    public let host: String
+    /// The program's configuration.
+    public let configuration: ServiceConfiguration
+    /// What carries messages; open, and closed by the program.
+    public let transport: any Transport
+    /// The program's logger.
+    public let logger: Logger
+
+    /// Creates a context; its host comes from the configuration.
+    ///
+    /// - Parameters:
+    ///   - configuration: The program's configuration; all defaults if there is none.
+    ///   - transport: What carries messages; its owner closes it.
+    ///   - logger: Where the managers and their services write.
+    public init(
+        configuration: ServiceConfiguration = ServiceConfiguration(),
+        transport: any Transport,
+        logger: Logger = Logger(label: "steward.service")
+    ) {
+        self.host = configuration[.host]
+        self.configuration = configuration
+        self.transport = transport
+        self.logger = logger
+    }
+}

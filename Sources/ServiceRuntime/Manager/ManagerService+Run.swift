@@ -1,0 +1,190 @@
+internal import Logging
+internal import Messaging
+internal import ServiceLifecycle
+
+extension ManagerService {
+    /// Serves until the service is stopped, shut down or cancelled.
+    ///
+    /// - Throws: `ServiceError`: `startFailed` where the manager did not become ready, `invalidPeriodicTask`; `RPCError`
+    ///   where the queues cannot be opened. Nothing is left open then.
+    public func run() async throws {
+        defer { self.readiness.fulfil(false) }
+        let tasks = try self.tasks.get()
+        try await withGracefulShutdownHandler {
+            guard try await self.initHost() else { return }
+            try await self.serve(tasks)
+        } onGracefulShutdown: {
+            self.stop()
+        }
+    }
+
+    /// Lets the manager make itself ready; answers whether it did, and not whether the service was stopped meanwhile.
+    private func initHost() async throws -> Bool {
+        try await withThrowingTaskGroup(of: Bool.self) { group in
+            group.addTask {
+                try await self.started("initHost") { try await self.manager.initHost() }
+                return true
+            }
+            group.addTask {
+                _ = await self.stopped.value()
+                return false
+            }
+            defer { group.cancelAll() }
+            do {
+                return try await group.next() == true && self.stopped.current == nil
+            } catch {
+                // An error of a manager whose start was called off is not one of the service.
+                guard self.stopped.current == nil else { return false }
+                throw error
+            }
+        }
+    }
+
+    private func started(_ step: String, _ body: () async throws -> Void) async throws {
+        do {
+            try await body()
+        } catch {
+            throw ServiceError(
+                .startFailed,
+                "\(self.target): \(step) of \(type(of: self.manager)) failed",
+                cause: error
+            )
+        }
+    }
+
+    private enum Part: Sendable { case server, manager, stop }
+
+    private func serve(_ tasks: PeriodicTaskContext) async throws {
+        let listening = Completion<Void>()
+        let server = RPCServer(
+            self.transport,
+            target: self.target,
+            endpoints: self.endpoints,
+            configuration: self.serverConfiguration,
+            logger: self.logger
+        )
+        try await withThrowingTaskGroup(of: Part.self) { group in
+            group.addTask {
+                try await server.run { listening.fulfil() }
+                return .server
+            }
+            group.addTask {
+                if await listening.value() != nil { try await self.manage(tasks) }
+                return .manager
+            }
+            group.addTask {
+                _ = await self.stopped.value()
+                server.stop()
+                return .stop
+            }
+            var failure: (any Error)?
+            for _ in 0..<3 {
+                do {
+                    // The server's end is the end: without it the manager is deaf.
+                    if try await group.next() == .server { group.cancelAll() }
+                } catch {
+                    failure = failure ?? error
+                    // What is left ends by itself when it is told to; a running handler keeps its grace period.
+                    self.stop()
+                    if listening.current == nil { group.cancelAll() }
+                }
+            }
+            if let failure { throw failure }
+        }
+        self.logger.info("stopped")
+    }
+
+    /// What the manager does by itself while it is reachable.
+    private func manage(_ tasks: PeriodicTaskContext) async throws {
+        guard self.stopped.current == nil else { return }
+        try await self.started("initHostWithRPC") { try await self.manager.initHostWithRPC() }
+        self.logger.info(
+            "ready",
+            metadata: ["topic": "\(self.target.topic)", "host": "\(self.target.server ?? "")"]
+        )
+        self.readiness.fulfil(true)
+        await withTaskGroup(of: Void.self) { group in
+            if let manager = self.manager as? any SchedulerDependentManager {
+                group.addTask { await self.publishChanges(of: manager) }
+            }
+            await tasks.table.run(tasks, until: self.stopped, gracePeriod: self.gracePeriod)
+            group.cancelAll()
+        }
+    }
+
+    /// Publishes capabilities as soon as they change; the periodic task repeats what fails here.
+    private func publishChanges(of manager: any SchedulerDependentManager) async {
+        var tried: UInt64 = 0
+        while await manager.serviceCapabilities.waitForChange(after: &tried) {
+            do {
+                try await manager.publishServiceCapabilities(to: self.scheduler)
+            } catch {
+                guard !Task.isCancelled else { return }
+                self.logger.info("capabilities were not published", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
+    private var endpoints: [RPCEndpoint] {
+        var versions: [RPCVersion] = [ManagerRPC.serviceVersion.since, self.manager.endpoint.version]
+        let configuration = self.configuration
+        let manager = self.manager
+        var handlers = [
+            ManagerRPC.serviceVersion.handled { _ in manager.serviceVersion },
+            ManagerRPC.serviceConfig.handled { _ in configuration.report },
+        ]
+        if let manager = manager as? any SchedulerDependentManager {
+            let scheduler = self.scheduler
+            versions.append(ManagerRPC.publishServiceCapabilities.since)
+            handlers.append(
+                ManagerRPC.publishServiceCapabilities.handled { context in
+                    try await manager.publishServiceCapabilities(to: scheduler)
+                }
+            )
+        }
+        return [manager.endpoint] + manager.additionalEndpoints
+            + BaseEndpoints.make(versions: versions, handlers: handlers)
+    }
+
+    private var serverConfiguration: RPCServer.Configuration {
+        var configuration = RPCServer.Configuration()
+        configuration.concurrency = self.configuration[.executorThreadPoolSize]
+        configuration.prefetch = self.configuration[.rpcPrefetch]
+        configuration.gracePeriod = self.gracePeriod
+        return configuration
+    }
+
+    private var gracePeriod: Duration {
+        let timeout = self.configuration[.gracefulShutdownTimeout]
+        // Zero means as long as it takes (wire contract 7.3).
+        return timeout == .zero ? .seconds(365 * 24 * 3600) : timeout
+    }
+}
+
+/// Runs a service for the time of `body`: it is ready when `body` starts, and has stopped gracefully when this returns.
+///
+/// - Parameters:
+///   - service: The service; it must not have run before.
+///   - body: What is done while the service runs.
+/// - Returns: What `body` returns.
+/// - Throws: What `body` throws, or what ``ManagerService/run()`` throws.
+public func withManagerService<Value: Sendable>(
+    _ service: ManagerService,
+    _ body: (ManagerService) async throws -> Value
+) async throws -> Value {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask { try await service.run() }
+        do {
+            try await service.waitUntilReady()
+            let value = try await body(service)
+            service.stop()
+            try await group.waitForAll()
+            return value
+        } catch {
+            service.stop()
+            // Of two errors the service's own is the cause.
+            try await group.waitForAll()
+            throw error
+        }
+    }
+}

@@ -1,0 +1,137 @@
+public import Logging
+public import Messaging
+public import ServiceLifecycle
+internal import Synchronization
+
+/// A manager on a topic: the service that makes it reachable and keeps its periodic tasks going.
+///
+/// ```swift
+/// let service = ManagerService(manager, topic: "cinder-volume", host: "node-1", transport: transport)
+/// try await service.run()
+/// ```
+///
+/// It is a swift-service-lifecycle `Service`. ``run()`` lets the manager make itself ready (``Manager/initHost()``), listens on
+/// the topic, on `topic.host` and on the topic's fanout, logs `ready`, and starts the periodic tasks. A graceful shutdown, or
+/// ``stop()``, goes the other way: no periodic task starts any more, nothing more is consumed, what runs may finish and
+/// reply, for the grace period at most. The transport is not the service's: who opened it closes it afterwards.
+public final class ManagerService: Service {
+    /// The manager that is served.
+    public let manager: any Manager
+    /// The topic and the host that it is served under.
+    public let target: Target
+
+    let transport: any Transport
+    let configuration: ServiceConfiguration
+    let logger: Logger
+    let scheduler: SchedulerAPI
+    let tasks: Result<PeriodicTaskContext, ServiceError>
+    let stopped = Completion<Void>()
+    /// Comes when the service is ready, or when it has ended without.
+    let readiness = Completion<Bool>()
+
+    /// Creates a service; it starts with ``run()``.
+    ///
+    /// - Parameters:
+    ///   - manager: The manager.
+    ///   - topic: The topic, shared by all hosts of the service.
+    ///   - host: The name by which this one is addressed; `nil`, the default, for the manager's own
+    ///     ``Manager/host``. They differ where a manager has several addresses (wire contract 7.1).
+    ///   - transport: What carries the messages; its owner closes it when the service has ended.
+    ///   - configuration: Limits and intervals, and what `service_config` answers; the defaults if there is none.
+    ///   - clock: The clock of the periodic tasks.
+    ///   - logger: Where the service writes.
+    public init(
+        _ manager: any Manager,
+        topic: String,
+        host: String? = nil,
+        transport: any Transport,
+        configuration: ServiceConfiguration = ServiceConfiguration(),
+        clock: any Clock<Duration> = ContinuousClock(),
+        logger: Logger = Logger(label: "steward.service")
+    ) {
+        var logger = logger
+        let target = Target.topic(topic, server: host ?? manager.host)
+        logger[metadataKey: "service"] = "\(target)"
+        let scheduler = SchedulerAPI(
+            transport,
+            topic: configuration[.schedulerTopic],
+            timeout: configuration[.rpcResponseTimeout],
+            logger: logger
+        )
+        self.manager = manager
+        self.target = target
+        self.transport = transport
+        self.configuration = configuration
+        self.logger = logger
+        self.scheduler = scheduler
+        self.tasks = Result { () throws(ServiceError) in
+            try PeriodicTaskContext(
+                tasks: manager.periodicTasks
+                    + Self.publication(of: manager, to: scheduler, every: configuration[.reportInterval]),
+                host: manager.host,
+                clock: clock,
+                logger: logger
+            )
+        }
+    }
+
+    /// Creates a service from what the program has; its topic is the option `topic`.
+    ///
+    /// - Parameters:
+    ///   - manager: The manager.
+    ///   - context: The program's configuration, transport and logger.
+    public convenience init(_ manager: any Manager, in context: ManagerContext) {
+        self.init(
+            manager,
+            topic: context.configuration[.topic],
+            transport: context.transport,
+            configuration: context.configuration,
+            logger: context.logger
+        )
+    }
+
+    /// What became of each periodic task so far; the publication of capabilities is one of them.
+    public var periodicTaskStatuses: [PeriodicTaskStatus] {
+        switch self.tasks {
+        case .success(let context): context.statuses
+        case .failure: []
+        }
+    }
+
+    /// Whether the service is listening.
+    public var isReady: Bool { self.readiness.current == true && self.stopped.current == nil }
+
+    /// Waits until the service listens and its manager is ready.
+    ///
+    /// - Throws: `ServiceError`, code `stopped`, where it ended before; `CancellationError`.
+    public func waitUntilReady() async throws {
+        guard let isReady = await self.readiness.value() else { throw CancellationError() }
+        guard isReady else { throw ServiceError(.stopped, "\(self) ended before it was ready; run() says why") }
+    }
+
+    /// Asks the service to stop gracefully.
+    ///
+    /// Returns at once, and may be repeated; ``run()`` returns when all has ended.
+    public func stop() {
+        self.stopped.fulfil()
+    }
+
+    /// The periodic task that keeps the schedulers informed, for a manager that depends on them.
+    private static func publication(
+        of manager: any Manager,
+        to scheduler: SchedulerAPI,
+        every interval: Duration
+    ) -> [PeriodicTask] {
+        guard let manager = manager as? any SchedulerDependentManager else { return [] }
+        return [
+            PeriodicTask("publish_service_capabilities", every: interval) { context in
+                try await manager.publishServiceCapabilities(to: scheduler, context: context.request)
+            }
+        ]
+    }
+}
+
+extension ManagerService: CustomStringConvertible {
+    /// The service's address.
+    public var description: String { "ManagerService(\(self.target))" }
+}
