@@ -17,7 +17,7 @@ final class DecodingSource {
     let tokens: TokenList
 
     /// Takes the bytes that `tokens` were made from.
-    init(_ buffer: UnsafeBufferPointer<UInt8>, tokens: TokenList) {
+    init(_ buffer: UnsafeBufferPointer<UInt8>, tokens: consuming TokenList) {
         self.base = tokens.base
         self.count = buffer.count
         self.tokens = tokens
@@ -181,11 +181,11 @@ final class DecodingSource {
 
     func value<Value: Decodable>(_ type: Value.Type, at token: Int) throws -> Value {
         // Generic code, such as an array's, comes here with types that need no decoder.
-        if type == String.self, let value = try self.string(at: token) as? Value { return value }
-        if type == Int.self, let value = try self.integer(at: token) as Int as? Value { return value }
-        if type == Double.self, let value = try self.double(at: token) as? Value { return value }
-        if type == JSONValue.self, let value = try self.dynamicValue(at: token) as? Value { return value }
-        if type == RawJSON.self, let value = RawJSON(checked: self.rawBytes(at: token)[...]) as? Value { return value }
+        if type == String.self { return unsafeBitCast(try self.string(at: token), to: type) }
+        if type == Int.self { return unsafeBitCast(try self.integer(at: token) as Int, to: type) }
+        if type == Double.self { return unsafeBitCast(try self.double(at: token), to: type) }
+        if type == JSONValue.self { return unsafeBitCast(try self.dynamicValue(at: token), to: type) }
+        if type == RawJSON.self { return unsafeBitCast(RawJSON(checked: self.rawBytes(at: token)[...]), to: type) }
         return try Value(from: ValueReader(source: self, token: token))
     }
 

@@ -4,9 +4,20 @@ final class EncodingScope: Encoder {
         case empty, keyed, unkeyed, single
     }
 
+    /// Where a value stands in the one around it.
+    enum Place {
+        case whole
+        case key(String)
+        case index(Int)
+
+        init(_ key: String?, _ index: Int?) {
+            self = key.map { .key($0) } ?? index.map { .index($0) } ?? .whole
+        }
+    }
+
     let output: EncodingOutput
     private let parent: EncodingScope?
-    private let key: (any CodingKey)?
+    private let place: Place
     /// The containers around this value.
     private let depth: Int
     /// The number of open scopes of the output while this one is the innermost.
@@ -14,10 +25,10 @@ final class EncodingScope: Encoder {
     private var shape = Shape.empty
     private(set) var count = 0
 
-    init(output: EncodingOutput, parent: EncodingScope?, key: (any CodingKey)?) {
+    init(output: EncodingOutput, parent: EncodingScope?, place: Place) {
         self.output = output
         self.parent = parent
-        self.key = key
+        self.place = place
         if let parent {
             self.depth = parent.shape == .keyed || parent.shape == .unkeyed ? parent.depth + 1 : parent.depth
             self.openScopes = output === parent.output ? parent.openScopes + 1 : 1
@@ -33,7 +44,11 @@ final class EncodingScope: Encoder {
         var path: [any CodingKey] = []
         var scope: EncodingScope? = self
         while let current = scope {
-            if let key = current.key { path.append(key) }
+            switch current.place {
+            case .whole: break
+            case .key(let key): path.append(JSONKey(stringValue: key))
+            case .index(let index): path.append(JSONKey(intValue: index))
+            }
             scope = current.parent
         }
         return path.reversed()
@@ -93,8 +108,11 @@ final class EncodingScope: Encoder {
     // MARK: - Values
 
     /// Begins a member, an element, or the only value.
+    ///
+    /// Keys come as text, as the containers of other modules' types are never specialised and every generic step on the
+    /// way costs more than the value itself.
     @inline(__always)
-    func begin(_ key: (some CodingKey)?) throws {
+    private func begin(_ key: String?) throws {
         guard self.output.openScopes == self.openScopes else {
             throw self.misuse("is written to after the value that it belongs to was finished")
         }
@@ -103,23 +121,36 @@ final class EncodingScope: Encoder {
             self.output.writer.write(byte: JSONByte.comma)
         }
         self.count &+= 1
-        if let key { self.output.writer.write(key: key.stringValue) }
+        if let key { self.output.writer.write(key: key) }
     }
 
     /// Writes a scalar.
     @inline(__always)
-    func write(_ key: (some CodingKey)?, _ body: (inout JSONWriter) -> Void) throws {
+    func write(_ key: String?, _ body: (inout JSONWriter) -> Void) throws {
         try self.begin(key)
         body(&self.output.writer)
     }
 
-    /// Writes a value of any type. After an error nothing of it is left.
-    func write<Value: Encodable>(_ value: Value, _ key: (some CodingKey)?) throws {
+    /// Writes a value of any type.
+    ///
+    /// After an error nothing of it is left.
+    func write<Value: Encodable>(_ value: Value, _ key: String?) throws {
+        if Value.self == String.self {
+            return try self.write(key) { $0.write(unsafeBitCast(value, to: String.self)) }
+        }
+        if Value.self == Int.self { return try self.write(key) { $0.write(unsafeBitCast(value, to: Int.self)) } }
+        if Value.self == Double.self { return try self.write(key) { $0.write(unsafeBitCast(value, to: Double.self)) } }
+        if Value.self == RawJSON.self {
+            return try self.write(key) { $0.write(unsafeBitCast(value, to: RawJSON.self)) }
+        }
+        if Value.self == JSONValue.self {
+            return try self.write(key) { $0.write(unsafeBitCast(value, to: JSONValue.self)) }
+        }
         let start = self.output.writer.count
         let count = self.count
+        try self.begin(key)
         do {
-            try self.begin(key)
-            try self.write(value, at: key ?? (self.shape == .unkeyed ? JSONKey(intValue: count) : nil))
+            try self.writeScoped(value, at: .init(key, self.shape == .unkeyed ? count : nil))
         } catch {
             self.output.truncate(to: start)
             self.count = count
@@ -129,22 +160,13 @@ final class EncodingScope: Encoder {
 
     /// Writes the whole document.
     func write(_ value: some Encodable) throws {
-        try self.write(value, at: nil)
+        try self.write(value, nil)
     }
 
-    private func write<Value: Encodable>(_ value: Value, at key: (any CodingKey)?) throws {
-        // Generic code, such as an array's, comes here with types that need no scope.
-        if Value.self == String.self, let value = value as? String { return self.output.writer.write(value) }
-        if Value.self == Int.self, let value = value as? Int { return self.output.writer.write(value) }
-        if Value.self == Double.self, let value = value as? Double { return self.output.writer.write(value) }
-        if Value.self == Bool.self, let value = value as? Bool { return self.output.writer.write(value) }
-        if Value.self == RawJSON.self, let value = value as? RawJSON { return self.output.writer.write(value) }
-        if Value.self == JSONValue.self, let value = value as? JSONValue { return self.output.writer.write(value) }
-        let child = EncodingScope(output: self.output, parent: self, key: key)
+    private func writeScoped(_ value: some Encodable, at place: Place) throws {
+        let child = EncodingScope(output: self.output, parent: self, place: place)
         // Types that wrap others take a scope without adding to the depth of the document.
-        guard child.depth <= self.output.maximumDepth, child.openScopes < 2048 else {
-            throw self.output.tooDeep
-        }
+        guard child.depth <= self.output.maximumDepth, child.openScopes < 2048 else { throw self.output.tooDeep }
         self.output.openScopes = child.openScopes
         defer { self.output.openScopes = self.openScopes }
         try value.encode(to: child)
@@ -154,18 +176,18 @@ final class EncodingScope: Encoder {
     /// Writes a value of this module's as the only one of this scope.
     func writeOnly(_ value: some Encodable) throws {
         self.open(.single)
-        try self.write(value, nil as JSONKey?)
+        try self.write(value, nil)
     }
 
     /// Keeps a place for a container that is filled later.
-    func insert(_ key: (some CodingKey)?) -> EncodingScope {
+    func insert(_ key: String?) -> EncodingScope {
         let index = self.count
         do {
             try self.begin(key)
         } catch {
             self.output.failure = self.output.failure ?? error
         }
-        return self.output.insert(parent: self, key: key ?? JSONKey(intValue: index))
+        return self.output.insert(parent: self, place: .init(key, index))
     }
 
     // MARK: - Misuse

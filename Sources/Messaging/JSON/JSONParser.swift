@@ -2,7 +2,9 @@
 struct JSONParser {
     private var scanner: JSONScanner
 
-    /// Members of the objects that are still open. Counting them before a dictionary is made avoids its growing in steps.
+    /// Members of the objects that are still open.
+    ///
+    /// Counting them before a dictionary is made avoids its growing in steps.
     private var members: [(key: String, value: JSONValue)] = []
 
     init(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) {

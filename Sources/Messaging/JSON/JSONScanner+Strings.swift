@@ -114,9 +114,15 @@ enum JSONText {
         var index = 0
         var written = 0
         while index < count {
-            let byte = input[index]
-            guard byte == JSONByte.backslash else {
-                output[written] = byte
+            let end = JSONByte.endOfPlainRun(input, from: index, to: count)
+            if end > index {
+                (output + written).update(from: input + index, count: end &- index)
+                written &+= end &- index
+                index = end
+                continue
+            }
+            guard input[index] == JSONByte.backslash else {
+                output[written] = input[index]
                 index &+= 1
                 written &+= 1
                 continue

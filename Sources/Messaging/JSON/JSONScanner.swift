@@ -5,6 +5,16 @@ struct JSONStringToken {
     var hasEscapes: Bool
 }
 
+extension JSONStringToken {
+    /// The token of a string that was checked before and lies between its quotes from `start` to `end`.
+    init(quotedFrom start: Int, to end: Int, in base: UnsafePointer<UInt8>) {
+        self.start = start &+ 1
+        self.end = end &- 1
+        // What is not plain need not be an escape; treating it as one costs time only.
+        self.hasEscapes = JSONByte.endOfPlainRun(base, from: self.start, to: self.end) < self.end
+    }
+}
+
 /// The text of a number inside a document.
 struct JSONNumberToken {
     enum Kind {
@@ -145,6 +155,30 @@ struct JSONScanner {
         default:
             _ = try self.takeScalar()
         }
+    }
+
+    /// Skips one value whose nesting is beyond the limit, without recursion.
+    ///
+    /// Only strings, scalars and the number of brackets are checked: the document is refused anyway, and what matters is
+    /// to find what stands behind the value.
+    mutating func skipUnchecked() throws(JSONError) {
+        var open = 0
+        repeat {
+            switch self.peek() {
+            case JSONByte.quote:
+                _ = try self.takeString()
+            case JSONByte.openBrace, JSONByte.openBracket:
+                open += 1
+                self.position &+= 1
+            case JSONByte.closeBrace, JSONByte.closeBracket:
+                open -= 1
+                self.position &+= 1
+            case JSONByte.comma, JSONByte.colon:
+                self.position &+= 1
+            default:
+                _ = try self.takeScalar()
+            }
+        } while open > 0
     }
 
     private mutating func skipObject(depth: Int) throws(JSONError) {

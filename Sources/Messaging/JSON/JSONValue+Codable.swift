@@ -1,5 +1,7 @@
 extension JSONValue: Codable {
-    /// Reads any value. This module's decoder keeps it exactly; others as far as they can.
+    /// Reads any value.
+    ///
+    /// This module's decoder keeps it exactly; others as far as they can.
     public init(from decoder: any Decoder) throws {
         if let reader = decoder as? ValueReader {
             self = try reader.source.dynamicValue(at: reader.token)
@@ -30,7 +32,9 @@ extension JSONValue: Codable {
         try? read()
     }
 
-    /// Writes any value. This module's encoder keeps it exactly; others as far as they can.
+    /// Writes any value.
+    ///
+    /// This module's encoder keeps it exactly; others as far as they can.
     public func encode(to encoder: any Encoder) throws {
         if let scope = encoder as? EncodingScope {
             return try scope.writeOnly(self)
@@ -40,7 +44,12 @@ extension JSONValue: Codable {
         case .null: try container.encodeNil()
         case .bool(let value): try container.encode(value)
         case .integer(let value): try container.encode(value)
-        case .bigInteger(let value): try container.encode(Double(value))
+        case .bigInteger(let value):
+            if let integer = UInt64(exactly: value) {
+                try container.encode(integer)
+            } else {
+                try container.encode(Double(value))
+            }
         case .double(let value): try container.encode(value)
         case .string(let value): try container.encode(value)
         case .array(let value): try container.encode(value)

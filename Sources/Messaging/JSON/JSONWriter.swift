@@ -213,7 +213,7 @@ package struct JSONWriter: ~Copyable {
         self.write(byte: JSONByte.colon)
     }
 
-    /// Writes the inside of a string. The input is valid UTF-8.
+    /// Writes the inside of a string, which is valid UTF-8.
     @inline(__always)
     private mutating func write(content base: UnsafePointer<UInt8>, count: Int) {
         var index = 0

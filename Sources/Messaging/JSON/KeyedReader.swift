@@ -14,9 +14,13 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     private func token(_ key: Key) throws -> Int {
         guard let token = self.source.find(key.stringValue, in: self.object) else {
-            throw DecodingError.keyNotFound(key, .init(codingPath: self.codingPath, debugDescription: "is missing"))
+            throw self.missing(key)
         }
         return token
+    }
+
+    private func missing(_ key: any CodingKey) -> DecodingError {
+        .keyNotFound(key, .init(codingPath: self.codingPath, debugDescription: "is missing"))
     }
 
     /// The token of a member that is there and not null.
@@ -57,7 +61,9 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func decode(_ type: UInt64.Type, forKey key: Key) throws -> UInt64 { try self.source.integer(at: self.token(key)) }
 
-    func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 { try self.source.integer(at: self.token(key)) }
+    func decode(_ type: UInt128.Type, forKey key: Key) throws -> UInt128 {
+        try self.source.integer(at: self.token(key))
+    }
 
     func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
         try self.source.value(type, at: self.token(key))
@@ -145,10 +151,7 @@ struct KeyedReader<Key: CodingKey>: KeyedDecodingContainerProtocol {
 
     func superDecoder() throws -> any Decoder {
         guard let token = self.source.find(JSONKey.super.stringValue, in: self.object) else {
-            throw DecodingError.keyNotFound(
-                JSONKey.super,
-                .init(codingPath: self.codingPath, debugDescription: "is missing")
-            )
+            throw self.missing(JSONKey.super)
         }
         return ValueReader(source: self.source, token: token)
     }

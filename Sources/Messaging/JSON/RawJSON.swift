@@ -4,7 +4,7 @@
 /// from the bytes, ``value(limits:)`` a dynamic value. A raw text is a slice of the message it came in and keeps that
 /// message in memory.
 public struct RawJSON: Sendable {
-    /// The text in UTF-8.
+    /// The text in UTF-8, without white space around it.
     package let bytes: ArraySlice<UInt8>
 
     /// Takes a text that a scanner or a writer of this module has produced.
@@ -20,12 +20,16 @@ public struct RawJSON: Sendable {
     /// - Throws: ``JSONError/Code/syntax``, ``JSONError/Code/depth``, ``JSONError/Code/size``.
     public init(checking bytes: some Collection<UInt8>, limits: JSONLimits = .default) throws(JSONError) {
         let copy = Array(bytes)
-        try withJSONBytes(of: copy, limits: limits) { buffer throws(JSONError) in
+        let extent = try withJSONBytes(of: copy, limits: limits) { buffer throws(JSONError) in
             var scanner = try JSONScanner(buffer, limits: limits)
+            scanner.skipWhitespace()
+            let start = scanner.position
             try scanner.skipValue()
+            let end = scanner.position
             try scanner.expectEnd()
+            return start..<end
         }
-        self.bytes = copy[...]
+        self.bytes = copy[extent]
     }
 
     /// Writes a value.
@@ -53,7 +57,7 @@ public struct RawJSON: Sendable {
     public var text: String { String(decoding: self.bytes, as: UTF8.self) }
 
     /// The kind of the value, known without reading it.
-    package var kind: JSONKind { JSONKind(firstByte: self.bytes.first { $0 > 0x20 } ?? 0) }
+    package var kind: JSONKind { JSONKind(firstByte: self.bytes.first ?? 0) }
 
     /// Whether the value is `null`.
     public var isNull: Bool { self.kind == .null }
@@ -80,11 +84,8 @@ public struct RawJSON: Sendable {
     /// The string if the value is one, else `nil`.
     package var stringValue: String? {
         guard self.kind == .string else { return nil }
-        do {
-            return try self.decode(String.self)
-        } catch {
-            // The text was checked when it was made.
-            return nil
+        return self.bytes.withUnsafeBufferPointer { text in
+            text.baseAddress.map { JSONText.string($0, JSONStringToken(quotedFrom: 0, to: text.count, in: $0)) }
         }
     }
 

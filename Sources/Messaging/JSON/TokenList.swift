@@ -20,33 +20,57 @@ struct JSONToken {
 ///
 /// A key stands before its value, and leads back to the key before it: the first match from the end is the one that counts
 /// when a key is repeated.
-struct TokenList {
-    private(set) var tokens: [JSONToken] = []
+struct TokenList: ~Copyable {
+    private var tokens: UnsafeMutablePointer<JSONToken>
+    private var capacity: Int
+    private var count = 0
     private var scanner: JSONScanner
 
-    var base: UnsafePointer<UInt8> { self.scanner.base }
-
-    /// Reads the whole text.
-    init(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) {
-        self.scanner = try JSONScanner(buffer, limits: limits)
-        self.tokens.reserveCapacity(min(buffer.count / 8 + 1, 4096))
-        try self.read(depth: 0)
-        try self.scanner.expectEnd()
+    private init(_ scanner: JSONScanner) {
+        self.scanner = scanner
+        self.capacity = min(scanner.end / 8 + 1, 4096)
+        self.tokens = .allocate(capacity: self.capacity)
     }
 
+    /// Reads the whole text.
+    static func reading(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) -> TokenList {
+        var list = TokenList(try JSONScanner(buffer, limits: limits))
+        try list.read(depth: 0)
+        try list.scanner.expectEnd()
+        return list
+    }
+
+    deinit {
+        self.tokens.deallocate()
+    }
+
+    /// The first byte of the text.
+    var base: UnsafePointer<UInt8> { self.scanner.base }
+
+    /// A token; the root is the first, and every other index comes from a token.
     subscript(index: Int) -> JSONToken {
         @inline(__always) get { self.tokens[index] }
     }
 
-    /// The token after a value and everything inside it.
+    /// The token after a value and everything inside it; of a key, the key before it.
     @inline(__always)
-    func next(after value: Int) -> Int { Int(self.tokens[value].next) }
+    func next(after index: Int) -> Int { Int(self.tokens[index].next) }
 
     @inline(__always)
     private mutating func append(_ kind: JSONToken.Kind, from start: Int, to end: Int) {
-        self.tokens.append(
-            JSONToken(start: UInt32(start), end: UInt32(end), next: UInt32(self.tokens.count &+ 1), kind: kind)
+        if self.count == self.capacity { self.grow() }
+        (self.tokens + self.count).initialize(
+            to: JSONToken(start: UInt32(start), end: UInt32(end), next: UInt32(self.count &+ 1), kind: kind)
         )
+        self.count &+= 1
+    }
+
+    private mutating func grow() {
+        let grown = UnsafeMutablePointer<JSONToken>.allocate(capacity: self.capacity * 2)
+        grown.moveInitialize(from: self.tokens, count: self.count)
+        self.tokens.deallocate()
+        self.tokens = grown
+        self.capacity *= 2
     }
 
     private mutating func read(depth: Int) throws(JSONError) {
@@ -72,14 +96,14 @@ struct TokenList {
 
     private mutating func readObject(depth: Int) throws(JSONError) {
         try self.scanner.checkDepth(depth)
-        let object = self.tokens.count
+        let object = self.count
         self.append(.object, from: self.scanner.position, to: 0)
         self.scanner.position &+= 1
         var lastKey: UInt32 = 0
         if !self.scanner.take(JSONByte.closeBrace) {
             repeat {
                 let key = try self.scanner.takeKey()
-                let index = self.tokens.count
+                let index = self.count
                 self.append(key.hasEscapes ? .escapedString : .string, from: key.start, to: key.end)
                 self.tokens[index].next = lastKey
                 lastKey = UInt32(index)
@@ -93,7 +117,7 @@ struct TokenList {
 
     private mutating func readArray(depth: Int) throws(JSONError) {
         try self.scanner.checkDepth(depth)
-        let array = self.tokens.count
+        let array = self.count
         self.append(.array, from: self.scanner.position, to: 0)
         self.scanner.position &+= 1
         if !self.scanner.take(JSONByte.closeBracket) {
@@ -106,7 +130,7 @@ struct TokenList {
 
     private mutating func close(_ container: Int) {
         self.tokens[container].end = UInt32(self.scanner.position)
-        self.tokens[container].next = UInt32(self.tokens.count)
+        self.tokens[container].next = UInt32(self.count)
     }
 }
 

@@ -27,7 +27,7 @@ public struct WireDecoder: Sendable {
     ) throws(JSONError) -> Value {
         let limits = self.limits
         return try withJSONBytes(of: bytes, limits: limits) { buffer throws(JSONError) in
-            var source = DecodingSource(buffer, tokens: try TokenList(buffer, limits: limits))
+            var source = DecodingSource(buffer, tokens: try TokenList.reading(buffer, limits: limits))
             defer {
                 // A type may have kept the decoder it was handed, which borrows the caller's bytes.
                 if !isKnownUniquelyReferenced(&source) { source.takeOwnership() }

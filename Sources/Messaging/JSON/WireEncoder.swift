@@ -26,7 +26,9 @@ public struct WireEncoder: Sendable {
 }
 
 extension JSONWriter {
-    /// Writes an `Encodable` value, at whatever level the writer is. After an error nothing of it is left.
+    /// Writes an `Encodable` value, at whatever level the writer is.
+    ///
+    /// After an error nothing of it is left.
     package mutating func write(encoding value: some Encodable, limits: JSONLimits = .default) throws(JSONError) {
         let start = self.count
         let output = EncodingOutput(writer: JSONWriter(like: self), maximumDepth: limits.maximumDepth)
@@ -122,15 +124,15 @@ final class EncodingOutput {
 
     /// Writes the whole value.
     func write(_ value: some Encodable) throws {
-        try EncodingScope(output: self, parent: nil, key: nil).write(value)
+        try EncodingScope(output: self, parent: nil, place: .whole).write(value)
         if let failure = self.failure { throw failure }
         for insert in self.inserts { try insert.scope.finish() }
     }
 
     /// Keeps the present place for a container that is filled later.
-    func insert(parent: EncodingScope, key: any CodingKey) -> EncodingScope {
+    func insert(parent: EncodingScope, place: EncodingScope.Place) -> EncodingScope {
         let output = EncodingOutput(writer: JSONWriter(like: self.writer), maximumDepth: self.maximumDepth)
-        let scope = EncodingScope(output: output, parent: parent, key: key)
+        let scope = EncodingScope(output: output, parent: parent, place: place)
         output.openScopes = 1
         self.inserts.append((self.writer.count, scope))
         return scope

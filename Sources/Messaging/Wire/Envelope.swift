@@ -14,6 +14,7 @@ package struct Envelope: Sendable {
     ///   - contentEncoding: Its content encoding. A character set needs no attention, as JSON is UTF-8.
     ///   - compression: The value of its header `compression`.
     ///   - limits: How much is accepted.
+    /// - Throws: `WireError`.
     package init(
         decoding body: [UInt8],
         contentType: String?,
@@ -27,7 +28,8 @@ package struct Envelope: Sendable {
                 "the body is compressed as '\(compression.prefix(64))'; set kombu_compression to none at the sender"
             )
         }
-        if let encoding = contentEncoding?.lowercased(), ["gzip", "x-gzip", "deflate", "bzip2", "br"].contains(encoding) {
+        let encoding = contentEncoding?.lowercased()
+        if let encoding, ["gzip", "x-gzip", "deflate", "bzip2", "br"].contains(encoding) {
             throw WireError(
                 .unsupportedCompression,
                 "the body is compressed as '\(encoding)'; compression is not supported"
@@ -79,7 +81,8 @@ package struct Envelope: Sendable {
             }
             // Without both keys the whole object is a payload of the time before envelopes.
             guard let version, let message else { return body[...] }
-            try Self.checkVersion(object.string(version), limits)
+            if let error = object.depthError { throw error }
+            try Self.checkVersion(object.string(version))
             guard let token = object.stringToken(message) else {
                 throw WireError(.malformed, "'\(Self.messageKey)' is not a string")
             }
@@ -88,7 +91,7 @@ package struct Envelope: Sendable {
     }
 
     /// Only 2.0 is spoken; `2.0.0` is another way to write it.
-    private static func checkVersion(_ version: String?, _ limits: JSONLimits) throws(WireError) {
+    private static func checkVersion(_ version: String?) throws(WireError) {
         guard version == "2.0" || version == "2.0.0" else {
             throw WireError(
                 .unsupportedEnvelope,

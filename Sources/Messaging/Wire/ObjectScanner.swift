@@ -27,19 +27,27 @@ struct ObjectScanner {
             }
         }
 
-        /// Whether the key begins with `prefix`, which is ASCII.
-        func keyHasPrefix(_ prefix: StaticString) -> Bool {
-            guard !self.key.hasEscapes else { return self.name.hasPrefix("\(prefix)") }
-            guard self.key.end - self.key.start >= prefix.utf8CodeUnitCount else { return false }
-            for index in 0..<prefix.utf8CodeUnitCount where self.base[self.key.start + index] != prefix.utf8Start[index] {
-                return false
+        /// What follows `prefix`, which is ASCII, in the key, or `nil` if the key does not begin with it.
+        func name(after prefix: StaticString) -> String? {
+            let count = prefix.utf8CodeUnitCount
+            if self.key.hasEscapes {
+                let name = self.name
+                return name.hasPrefix("\(prefix)") ? String(name.dropFirst(count)) : nil
             }
-            return true
+            guard self.key.end - self.key.start >= count else { return nil }
+            let start = self.base + self.key.start
+            for index in 0..<count where start[index] != prefix.utf8Start[index] { return nil }
+            return JSONText.string(
+                self.base,
+                JSONStringToken(start: self.key.start + count, end: self.key.end, hasEscapes: false)
+            )
         }
     }
 
     private var scanner: JSONScanner
     private var isFirst = true
+    /// Set when a value is nested too deep: the document must be refused, but its other members can still be read.
+    private(set) var depthError: JSONError?
 
     /// Starts at the beginning of an object; anything else is an error.
     init(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) {
@@ -71,18 +79,26 @@ struct ObjectScanner {
         try self.scanner.takeColon()
         self.scanner.skipWhitespace()
         let start = self.scanner.position
-        try self.scanner.skipValue(depth: 1)
+        do {
+            try self.scanner.skipValue(depth: 1)
+        } catch {
+            guard error.code == .depth else { throw error }
+            self.depthError = self.depthError ?? error
+            self.scanner.position = start
+            do {
+                try self.scanner.skipUnchecked()
+            } catch _ {
+                // The text ends or breaks off inside: what comes first is reported.
+                throw error
+            }
+        }
         return Member(base: self.scanner.base, key: key, value: RawRange(start: start, end: self.scanner.position))
     }
 
     /// The text of a string value with what it needs to be decoded, or `nil` if the value is no string.
     func stringToken(_ value: RawRange) -> JSONStringToken? {
         guard self.base[value.start] == JSONByte.quote else { return nil }
-        let start = value.start + 1
-        let end = value.end - 1
-        // What is not plain need not be an escape; treating it as one costs time only.
-        let hasEscapes = JSONByte.endOfPlainRun(self.base, from: start, to: end) < end
-        return JSONStringToken(start: start, end: end, hasEscapes: hasEscapes)
+        return JSONStringToken(quotedFrom: value.start, to: value.end, in: self.base)
     }
 
     /// The value of a string, or `nil` if it is no string.

@@ -3,7 +3,7 @@ package struct ReplyPayload: Sendable {
     /// The method's result; `null` reads as `.null`, and absent as `nil`.
     package var result: RawJSON?
     package var failure: RemoteFailure?
-    /// Whether this is the last message of the answer. A heartbeat is not.
+    /// Whether this is the last message of the answer, which a heartbeat is not.
     package var isEnding: Bool
     /// The call that is answered.
     package var messageID: String?
@@ -42,6 +42,7 @@ extension ReplyPayload {
     /// - Parameters:
     ///   - messageID: The call that is answered.
     ///   - uniqueID: Names this message; a new one for each that is published.
+    /// - Returns: The body.
     package func encoded(messageID: String, uniqueID: String = makeUniqueID()) -> [UInt8] {
         Envelope.encode { writer in
             self.write(to: &writer, messageID: messageID, uniqueID: uniqueID) { $0.write(self.result ?? .null) }
@@ -122,20 +123,16 @@ extension ReplyPayload {
     /// More is accepted than Python clients accept: a reply without the key `failure` is a success, and a failure may be an
     /// object. An absent `ending` is false, a falsy `failure` is none, as there.
     package init(decoding payload: ArraySlice<UInt8>, limits: JSONLimits = .default) throws(WireError) {
-        let members: PayloadMembers
-        do {
-            members = try PayloadMembers(payload, limits: limits)
-        } catch {
-            throw WireError(error, in: "reply")
-        }
+        let members = PayloadMembers(payload, limits: limits)
+        if let error = members.error { throw WireError(error, in: "reply", members) }
         guard let messageID = members.messageID else {
             throw WireError(.invalidPayload, "the reply names no call: it has no _msg_id")
         }
         self.messageID = messageID
-        self.uniqueID = members["_unique_id"]?.stringValue
-        self.result = members["result"]
-        self.isEnding = !(members["ending"]?.isFalsy ?? true)
-        if let failure = members["failure"], !failure.isFalsy {
+        self.uniqueID = members.uniqueID
+        self.result = members.result
+        self.isEnding = !(members.ending?.isFalsy ?? true)
+        if let failure = members.failure, !failure.isFalsy {
             self.failure = RemoteFailure(decoding: failure)
         } else {
             self.failure = nil

@@ -1,7 +1,8 @@
 /// What one service asks of another (wire contract 3.2).
 package struct RequestPayload: Sendable {
-    /// The version that a request asks for. What is not text is kept apart, as each form is answered differently
-    /// (wire contract 4.2).
+    /// The version that a request asks for.
+    ///
+    /// What is not text is kept apart, as each form is answered differently (wire contract 4.2).
     package enum Version: Sendable, Hashable {
         case absent
         case null
@@ -19,7 +20,7 @@ package struct RequestPayload: Sendable {
     package var method: String
     /// The keyword arguments; always an object.
     package var args: RawJSON
-    /// The namespace. Absent and `null` are the null namespace; an empty text is a namespace of that name.
+    /// The namespace; absent and `null` are the null namespace, but an empty text is a namespace of that name.
     package var namespace: String?
     package var version: Version
     /// Names the call, so that the reply finds it; a cast has none.
@@ -102,6 +103,8 @@ extension RequestPayload {
     /// The body of the message with other arguments, which are written straight into their place.
     ///
     /// - Parameter arguments: A value that encodes as an object.
+    /// - Returns: The body.
+    /// - Throws: `JSONError` if the arguments cannot be written.
     package func encoded(arguments: some Encodable) throws(JSONError) -> [UInt8] {
         try Envelope.encode { writer throws(JSONError) in
             try self.write(to: &writer) { writer throws(JSONError) in try writer.write(encoding: arguments) }

@@ -50,14 +50,20 @@ package struct WireError: Error, Sendable, CustomStringConvertible {
     }
 
     /// The error for a text that is not the JSON it should be.
-    init(_ error: JSONError, in part: String) {
+    init(_ error: JSONError, in part: String, _ members: PayloadMembers? = nil) {
         let code: Code =
             switch error.code {
             case .depth: .tooDeep
             case .size: .tooLarge
             default: .malformed
             }
-        self.init(code, "the \(part) cannot be read: \(error)", cause: error)
+        self.init(
+            code,
+            "the \(part) cannot be read: \(error)",
+            messageID: members?.messageID,
+            replyQueue: members?.replyQueue,
+            cause: error
+        )
     }
 
     package var description: String { "\(self.code): \(self.message)" }
