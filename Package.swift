@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 ]
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 
 let package = Package(
     name: "steward",
@@ -21,6 +22,8 @@ let package = Package(
         .library(name: "Messaging", targets: ["Messaging"]),
         .library(name: "MessagingTesting", targets: ["MessagingTesting"]),
         .library(name: "ServiceRuntime", targets: ["ServiceRuntime"]),
+        .library(name: "ServiceDatabase", targets: ["ServiceDatabase"]),
+        .library(name: "VolumeService", targets: ["VolumeService"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
@@ -67,14 +70,16 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "ServiceDatabase", dependencies: [grdb], swiftSettings: settings),
+        .testTarget(name: "ServiceDatabaseTests", dependencies: ["ServiceDatabase", grdb], swiftSettings: settings),
         .target(
-            name: "ServiceDatabase",
-            dependencies: [.product(name: "GRDB", package: "GRDB.swift")],
+            name: "VolumeService",
+            dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", logging, grdb],
             swiftSettings: settings
         ),
         .testTarget(
-            name: "ServiceDatabaseTests",
-            dependencies: ["ServiceDatabase", .product(name: "GRDB", package: "GRDB.swift")],
+            name: "VolumeServiceTests",
+            dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", "VolumeService", logging, grdb],
             swiftSettings: settings
         ),
     ]

@@ -1,0 +1,53 @@
+internal import ServiceDatabase
+public import ServiceRuntime
+
+/// The program `volume-worker`: a ``VolumeManager`` with a ``DirectoryDriver`` and an SQLite database.
+///
+/// The state's directory holds `volumes`, one file for each volume, and `volumes.sqlite`.
+public enum VolumeWorker {
+    /// What can be configured.
+    public static let options: [any ServiceOptionDeclaration] =
+        ServiceConfiguration.standardOptions + [
+            ServiceOption<Duration>.startTimeout,
+            ServiceOption<String>.statePath,
+            ServiceOption<String>.volumeBackendName,
+            ServiceOption<Double>.maximumCapacity,
+            ServiceOption<Int>.reservedPercentage,
+        ]
+
+    /// Runs the program.
+    public static let launcher = ServiceLauncher(
+        "volume-worker",
+        options: options,
+        defaults: ["topic": VolumeRPC.defaultTopic]
+    )
+
+    /// Opens the state's directory and makes the service.
+    ///
+    /// - Parameter context: What the program has.
+    /// - Returns: The service, not yet running.
+    /// - Throws: ``VolumeError`` where the directory cannot be used, `ServiceStoreError` where the database cannot.
+    public static func service(in context: ManagerContext) throws -> ManagerService {
+        let options = context.configuration
+        var settings = DirectoryDriver.Configuration(statePath: options[.statePath])
+        settings.maximumCapacity = options[.maximumCapacity] > 0 ? options[.maximumCapacity] : nil
+        settings.reservedPercentage = options[.reservedPercentage]
+        // The driver first: it makes the directory, and keeps a second worker from it.
+        let driver = try DirectoryDriver(settings)
+        let store = try ServiceStore(
+            at: .file(settings.statePath + "/volumes.sqlite"),
+            migrations: VolumeTable.migrations
+        )
+        var configuration = VolumeManager.Configuration()
+        configuration.backendName = options[.volumeBackendName]
+        configuration.reportInterval = options[.reportInterval]
+        let manager = VolumeManager(
+            host: context.host,
+            driver: driver,
+            database: VolumeTable(store, host: context.host),
+            configuration: configuration,
+            logger: context.logger
+        )
+        return ManagerService(manager, in: context)
+    }
+}

@@ -1,0 +1,70 @@
+public import ServiceRuntime
+
+extension ServiceOption where Value == String {
+    /// `state_path`: the directory of a worker's volumes and database; `/var/lib/steward` by default.
+    public static var statePath: Self {
+        Self("state_path", default: "/var/lib/steward", help: "the directory of the worker's volumes and database") {
+            $0.isEmpty ? "must not be empty" : nil
+        }
+    }
+
+    /// `volume_backend_name`: a name that schedulers may require; `directory` by default.
+    public static var volumeBackendName: Self {
+        Self("volume_backend_name", default: "directory", help: "the name of the backend and of its pool") {
+            $0.isEmpty ? "must not be empty" : nil
+        }
+    }
+
+    /// `volume_topic`: where a scheduler finds the volume workers; `cinder-volume` by default.
+    public static var volumeTopic: Self {
+        Self("volume_topic", default: VolumeRPC.defaultTopic, help: "the volume workers' topic") {
+            $0.isEmpty ? "must not be empty" : nil
+        }
+    }
+}
+
+extension ServiceOption where Value == Double {
+    /// `max_capacity_gb`: the most that all volumes of a worker may have together; 0, the default, for the file system's.
+    public static var maximumCapacity: Self {
+        Self("max_capacity_gb", default: 0, help: "the most GiB for all volumes; 0 for all of the file system") {
+            // 2^33 GiB are the 8 EiB that a file system can count.
+            (0..<8_589_934_592).contains($0) ? nil : "must be 0 or more, and less than 2^33"
+        }
+    }
+}
+
+extension ServiceOption where Value == Int {
+    /// `reserved_percentage`: how much of the capacity is kept back; nothing by default.
+    public static var reservedPercentage: Self {
+        Self("reserved_percentage", default: 0, help: "how much of the capacity is kept back, in per cent") {
+            (0...100).contains($0) ? nil : "must be between 0 and 100"
+        }
+    }
+}
+
+extension ServiceOption where Value == Duration {
+    /// `start_timeout`: how long a start waits for a broker that cannot be reached; 30 s by default, 0 for as long as it
+    /// takes.
+    public static var startTimeout: Self {
+        Self(
+            "start_timeout",
+            default: .seconds(30),
+            help: "how long a start waits for the broker; 0 for as long as it takes"
+        ) { $0 < .zero ? "must not be negative" : nil }
+    }
+
+    /// `service_down_time`: after how long without a report a host gets no more volumes; 60 s by default.
+    public static var serviceDownTime: Self {
+        Self(
+            "service_down_time",
+            default: .seconds(60),
+            help: "after how long without a report a host gets no more volumes"
+        ) { $0 > .zero ? nil : "must be positive" }
+    }
+}
+
+/// What the programs of this package say of themselves.
+public enum Software {
+    /// The version of the software: what `service_version` answers.
+    public static let version = "0.1.0"
+}

@@ -1,0 +1,264 @@
+public import Logging
+public import Messaging
+public import ServiceRuntime
+
+/// Knows what all hosts can do by their reports, and sends each new volume to the host that suits best.
+///
+/// Nothing is kept on disk: a scheduler that starts asks all hosts to report, and is told within moments. Several
+/// schedulers may run; each counts what it has scheduled itself, and a host that was promised too much refuses.
+public actor SchedulerManager: Manager {
+    /// How a scheduler chooses.
+    public struct Configuration: Sendable {
+        /// The volume workers' topic.
+        public var volumeTopic = VolumeRPC.defaultTopic
+        /// The oldest report that counts: cinder's `service_down_time`, 60 s by default.
+        public var serviceDownTime: Duration = .seconds(60)
+        /// When a host that does not report is forgotten; a day by default.
+        public var forgetTime: Duration = .seconds(86_400)
+        /// For how long a request for the same volume goes to the same host; 5 minutes by default.
+        public var repetitionTime: Duration = .seconds(300)
+        /// What decides beside freshness, capacity and required capabilities.
+        public var additionalFilters: [any HostFilter] = []
+        /// What decides between suitable hosts; by default the free capacity.
+        public var weighers: [any HostWeigher] = [FreeCapacityWeigher()]
+
+        /// Creates the defaults.
+        public init() {}
+    }
+
+    /// The host that the scheduler runs on.
+    public nonisolated let host: String
+    /// The version of the software.
+    public nonisolated var serviceVersion: String { Software.version }
+
+    nonisolated let configuration: Configuration
+    private nonisolated let transport: any Transport
+    private nonisolated let selection: HostSelection
+    private nonisolated let now: @Sendable () -> Duration
+    private nonisolated let logger: Logger
+    private var table = HostTable()
+    private var assignments = Assignments()
+
+    /// Creates a scheduler.
+    ///
+    /// - Parameters:
+    ///   - host: The host that the scheduler runs on.
+    ///   - transport: What carries the messages to the volume workers.
+    ///   - configuration: How it chooses.
+    ///   - clock: What ages are measured with.
+    ///   - logger: Where it writes.
+    public init(
+        host: String,
+        transport: any Transport,
+        configuration: Configuration = Configuration(),
+        clock: some Clock<Duration> = ContinuousClock(),
+        logger: Logger = Logger(label: "steward.scheduler")
+    ) {
+        self.host = host
+        self.transport = transport
+        self.configuration = configuration
+        let filters: [any HostFilter] = [
+            FreshnessFilter(limit: configuration.serviceDownTime), BackendStateFilter(), CapacityFilter(),
+            CapabilitiesFilter(),
+        ]
+        self.selection = HostSelection(
+            filters: filters + configuration.additionalFilters,
+            weighers: configuration.weighers
+        )
+        let origin = clock.now
+        self.now = { origin.duration(to: clock.now) }
+        self.logger = logger
+    }
+
+    /// The methods of ``SchedulerRPC``.
+    public nonisolated var endpoint: RPCEndpoint {
+        RPCEndpoint(version: SchedulerRPC.version) {
+            SchedulerRPC.updateServiceCapabilities.handled { _, report in try await self.take(report) }
+            SchedulerRPC.notifyServiceCapabilities.handled { _, notification in
+                guard let host = notification.backend ?? notification.host else {
+                    throw VolumeError.invalidInput("the notification names neither a backend nor a host")
+                }
+                try await self.take(
+                    ServiceReport(
+                        serviceName: notification.serviceName,
+                        host: host,
+                        capabilities: notification.capabilities,
+                        timestamp: notification.timestamp
+                    )
+                )
+            }
+            SchedulerRPC.createVolume.handled { _, arguments in try await self.createVolume(arguments) }
+            SchedulerRPC.getHosts.handled { _ in await self.hosts() }
+            SchedulerRPC.getPools.handled { _, arguments in await self.pools(matching: arguments.filters ?? [:]) }
+        }
+    }
+
+    /// Forgets the hosts that are gone for good.
+    public nonisolated var periodicTasks: [PeriodicTask] {
+        PeriodicTask("forget_hosts", every: .seconds(60)) { _ in await self.forgetHosts() }
+    }
+
+    /// Asks all hosts to report, so that work can be given at once; without it the first reports come within the hosts'
+    /// own interval.
+    public func initHostWithRPC() async throws {
+        let volumes = RPCClient(transport, target: .topic(configuration.volumeTopic))
+        do {
+            try await volumes.fanout(VolumeRPC.publishServiceCapabilities, context: .admin())
+        } catch let error as RPCError {
+            logger.info("the hosts could not be asked to report", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: Reports
+
+    /// Takes what a host says of itself.
+    ///
+    /// - Throws: `invalidInput` for a report without a host.
+    public func take(_ report: ServiceReport) throws {
+        guard (1...255).contains(report.host.utf8.count), report.clusterName.map({ !$0.isEmpty }) ?? true else {
+            throw VolumeError.invalidInput("a report names its host with 1 to 255 bytes")
+        }
+        let outcome = table.take(report, at: now())
+        guard outcome != .taken else { return }
+        logger.info(
+            "report is dropped",
+            metadata: [
+                "host": "\(report.host)", "reason": outcome == .older ? "older than the last" : "too many hosts",
+            ]
+        )
+    }
+
+    private func forgetHosts() {
+        table.forget(olderThan: configuration.forgetTime, at: now())
+    }
+
+    /// Reads the table of hosts, ordered by name.
+    public func hosts() -> [HostSummary] {
+        let now = now()
+        return table.hosts.values.sorted { $0.host < $1.host }.map { state in
+            let age = now - state.receivedAt
+            let usable = state.candidates(at: now).compactMap(\.usableCapacity).filter(\.isFinite)
+            return HostSummary(
+                host: state.host,
+                serviceName: state.serviceName,
+                age: (age.inSeconds * 1000).rounded() / 1000,
+                isFresh: age <= configuration.serviceDownTime,
+                reports: state.reports,
+                estimatedFreeCapacity: usable.isEmpty ? nil : roundedCapacity(max(0, usable.reduce(0, +))),
+                capabilities: state.capabilities
+            )
+        }
+    }
+
+    /// Reads the pools of the volume hosts in cinder's shape, ordered by name.
+    ///
+    /// - Parameter filters: What a pool must say, by name and equal value; `name` is the pool's name or its host's.
+    /// - Returns: The pools that say so.
+    public func pools(matching filters: [String: JSONValue] = [:]) -> [PoolSummary] {
+        table.candidates(serviceName: "volume", at: now())
+            .filter { candidate in
+                filters.allSatisfy { name, value in
+                    name == "name"
+                        ? value == .string(candidate.name) || value == .string(candidate.host)
+                        : areEquivalent(candidate.capabilities[name], value)
+                }
+            }
+            .map { PoolSummary(name: $0.name, capabilities: $0.capabilities) }
+    }
+
+    // MARK: Scheduling
+
+    /// Chooses a host and asks it to make the volume; returns when the broker has taken the request.
+    ///
+    /// The same request again goes to the same host, which makes the volume once.
+    ///
+    /// - Throws: `noValidBackend` with each host's reason; `invalidInput`; `RPCError` where the broker does not take the
+    ///   request.
+    public func createVolume(_ request: ScheduleVolume) async throws -> ScheduledVolume {
+        guard request.size > 0 else {
+            throw VolumeError.invalidInput("the size of a volume is at least 1 GiB, not \(request.size)")
+        }
+        var (ranked, refusals) = selection.rank(table.candidates(serviceName: "volume", at: now()), for: request)
+        let earlier = assignments.assignment(of: request.volumeID, after: now() - configuration.repetitionTime)
+        if let earlier {
+            guard earlier.size == request.size else {
+                throw VolumeError.invalidInput(
+                    "volume \(request.volumeID) was scheduled with \(earlier.size) GiB already, not \(request.size)"
+                )
+            }
+            ranked = [HostCandidate(host: earlier.host, pool: earlier.pool, capabilities: [:])]
+        }
+        for candidate in ranked {
+            do {
+                return try await send(request, to: candidate, isRepeated: earlier != nil)
+            } catch let error as RPCError where error.code == .noSuchServer {
+                // The host is gone since its last report: the next one may do.
+                refusals[candidate.name] = "it is not reachable"
+            }
+        }
+        logger.info("no host can take the volume", metadata: ["volume": "\(request.volumeID)"])
+        throw VolumeError.noValidBackend(refusals)
+    }
+
+    private func send(
+        _ request: ScheduleVolume,
+        to candidate: HostCandidate,
+        isRepeated: Bool
+    ) async throws -> ScheduledVolume {
+        let id = request.volumeID
+        // Before the message is sent, so that requests which are served meanwhile see it. A repeated one was counted.
+        if !isRepeated { table.claim(id, size: request.size, on: candidate) }
+        assignments.note(id, size: request.size, candidate: candidate, at: now())
+        do {
+            let volumes = RPCClient(transport, target: .topic(configuration.volumeTopic, server: candidate.host))
+            try await volumes.cast(
+                VolumeRPC.createVolume,
+                CreateVolume(volumeID: id, size: request.size, name: request.name),
+                context: .admin()
+            )
+        } catch {
+            // Lost with its connection, the request may have arrived: then the host stays the volume's own.
+            if (error as? RPCError)?.code != .connectionLost {
+                table.release(id, on: candidate.host)
+                assignments.forget(id)
+            }
+            throw error
+        }
+        logger.info(
+            "volume is scheduled",
+            metadata: ["volume": "\(id)", "size_gib": "\(request.size)", "to": "\(candidate.name)"]
+        )
+        return ScheduledVolume(host: candidate.host)
+    }
+}
+
+/// Which hosts volumes were sent to lately, so that a repeated request does not make a volume twice.
+struct Assignments {
+    /// Where a volume was sent.
+    struct Assignment {
+        let host: String
+        let pool: String
+        let size: Int
+        let time: Duration
+    }
+
+    private var byVolume: [VolumeID: Assignment] = [:]
+    /// A bound; what is forgotten early is protected no worse than without this memory.
+    private let capacity = 10_000
+
+    func assignment(of id: VolumeID, after limit: Duration) -> Assignment? {
+        byVolume[id].flatMap { $0.time >= limit ? $0 : nil }
+    }
+
+    mutating func note(_ id: VolumeID, size: Int, candidate: HostCandidate, at now: Duration) {
+        if byVolume.count >= capacity, byVolume[id] == nil {
+            let middle = byVolume.values.map(\.time).sorted()[capacity / 2]
+            byVolume = byVolume.filter { $0.value.time > middle }
+        }
+        byVolume[id] = Assignment(host: candidate.host, pool: candidate.pool, size: size, time: now)
+    }
+
+    mutating func forget(_ id: VolumeID) {
+        byVolume[id] = nil
+    }
+}
