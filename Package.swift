@@ -38,6 +38,11 @@ let package = Package(
             pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"])]
         ),
+        .target(
+            name: "AMQPClient",
+            dependencies: ["CRabbitMQ", logging],
+            swiftSettings: settings + [.strictMemorySafety()]
+        ),
         .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
         .testTarget(
             name: "MessagingTests",
@@ -45,10 +50,17 @@ let package = Package(
             resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),
-        .target(name: "MessagingRabbitMQ", swiftSettings: settings),
+        .target(
+            name: "MessagingRabbitMQ",
+            dependencies: ["AMQPClient", "Messaging", logging],
+            swiftSettings: settings
+        ),
         .testTarget(
-            name: "MessagingRabbitMQTests", dependencies: ["MessagingRabbitMQ"], resources: [.copy("Fixtures")],
+            name: "MessagingRabbitMQTests",
+            dependencies: ["MessagingRabbitMQ", "AMQPClient", "Messaging", "MessagingTesting", "TestSupport", logging],
+            resources: [.copy("Fixtures")],
             swiftSettings: settings),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(name: "MessagingTesting", dependencies: ["Messaging"], swiftSettings: settings),
         .target(
             name: "ServiceRuntime",

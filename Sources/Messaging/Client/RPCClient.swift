@@ -205,7 +205,12 @@ public struct RPCClient: Sendable {
             throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
         }
         let deadline = ContinuousClock.now + timeout
-        let replyQueue = try await transport.openReplyQueue(deadline: deadline)
+        let replyQueue: String
+        do {
+            replyQueue = try await transport.openReplyQueue(deadline: deadline)
+        } catch {
+            throw try explain(error, request)
+        }
         let messageID = makeUniqueID()
         let replies = transport.replies
         replies.expect(messageID, deadline: deadline, monitorTimeout: options.callMonitorTimeout)
@@ -216,13 +221,13 @@ public struct RPCClient: Sendable {
                 Message(body: body, timeToLive: timeout), to: destination,
                 options: SendOptions(isMandatory: true, deadline: deadline))
         } catch {
-            throw explain(error, request)
+            throw try explain(error, request)
         }
         let reply: ReplyPayload
         do {
             reply = try await replies.reply(to: messageID)
         } catch let error as RPCError {
-            throw explain(error, request)
+            throw try explain(error, request)
         }
         if let failure = reply.failure {
             throw RPCError(.remote, "\(request.method) at \(target) failed: \(failure)", failure: failure)
@@ -237,7 +242,7 @@ public struct RPCClient: Sendable {
                 Message(body: request.encoded()), to: destination,
                 options: SendOptions(isMandatory: !target.isFanout, deadline: .now + options.timeout))
         } catch {
-            throw explain(error, request)
+            throw try explain(error, request)
         }
         logger.debug("cast sent", metadata: ["method": "\(request.method)", "target": "\(target)"])
     }
@@ -250,7 +255,10 @@ public struct RPCClient: Sendable {
     }
 
     /// Says of an error of the transport which request met it.
-    private func explain(_ error: RPCError, _ request: Request) -> RPCError {
+    ///
+    /// - Throws: `CancellationError` where the task was cancelled: then the error is only what that looked like beneath.
+    private func explain(_ error: RPCError, _ request: Request) throws(CancellationError) -> RPCError {
+        guard !Task.isCancelled else { throw CancellationError() }
         let what =
             switch error.code {
             case .noSuchServer:

@@ -1,0 +1,124 @@
+/// Publishing and consuming.
+extension AMQPChannel {
+    /// Sends a message.
+    ///
+    /// After ``confirmPublishes()`` it returns when the broker is responsible for the message; many calls may be under
+    /// way at the same time, and their confirms are awaited together. Otherwise it returns when the message is written.
+    /// While the connection is lost or blocked, the message waits.
+    ///
+    /// - Parameters:
+    ///   - message: Body and properties.
+    ///   - exchange: Where it goes; empty: directly to the queue that the routing key names.
+    ///   - routingKey: What the exchange routes by.
+    ///   - mandatory: Whether it must reach a queue. With confirms, the call then fails if it fits none.
+    ///   - deadline: Until when it may wait; by default ``AMQPConfiguration/operationTimeout`` from now.
+    /// - Throws: ``AMQPError`` with the code `unroutable` (mandatory, and no queue fits), `rejected` (the broker refused
+    ///   it), `connectionLost` (sent, and then the connection was lost: whether it arrived is unknown), `timeout` or
+    ///   `blocked` (the deadline passed), `notFound` (no such exchange), `messageTooLarge`, `invalidArgument`,
+    ///   `cancelled` (the calling task was).
+    public func publish(
+        _ message: AMQPMessage,
+        exchange: String,
+        routingKey: String,
+        mandatory: Bool = false,
+        deadline: ContinuousClock.Instant? = nil
+    ) async throws(AMQPError) {
+        try await self.connection.publish(
+            message,
+            self.id,
+            exchange: exchange,
+            routingKey: routingKey,
+            mandatory: mandatory,
+            deadline: deadline
+        )
+    }
+
+    /// Starts a consumer, which goes on after reconnections and when its queue was deleted and declared again.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - tag: The consumer's name, unique in the channel; empty: one is made up.
+    ///   - noAck: Whether the broker forgets messages as soon as they are sent, without acknowledgements.
+    ///   - exclusive: Whether nobody else may consume from the queue.
+    ///   - arguments: Such as `x-priority`.
+    ///   - onDelivery: Called on the connection's thread, which it must not block, with all messages that came
+    ///     together.
+    ///   - onCancelled: Called on the connection's thread when the broker ended the consumer.
+    /// - Returns: The consumer's tag.
+    @discardableResult
+    public func consume(
+        queue: String,
+        tag: String = "",
+        noAck: Bool = false,
+        exclusive: Bool = false,
+        arguments: AMQPTable = [:],
+        onDelivery: @escaping @Sendable ([AMQPDelivery]) -> Void,
+        onCancelled: @escaping @Sendable (AMQPCancellation) -> Void = { _ in }
+    ) async throws(AMQPError) -> String {
+        let record = ConsumeRecord(
+            queue: queue,
+            tag: tag,
+            noAck: noAck,
+            exclusive: exclusive,
+            arguments: arguments
+        )
+        return try await self.connection.consume(self.id, record, onDelivery: onDelivery, onCancelled: onCancelled)
+    }
+
+    /// Ends a consumer. When it returns, every message that the broker had sent it was handed over, and none follows.
+    /// A tag that is not known is no error.
+    public func cancelConsumer(_ tag: String) async throws(AMQPError) {
+        try await self.connection.cancelConsumer(self.id, tag)
+    }
+
+    /// The tags of the consumers that the broker has confirmed and not cancelled since.
+    public var activeConsumers: [String] {
+        get async { await self.connection.activeConsumers(self.id) }
+    }
+
+    /// Acknowledges deliveries, and returns when that is written.
+    ///
+    /// Acknowledgements that fall due together are combined into one. Those of a connection that is lost are not sent:
+    /// the broker delivers such messages again.
+    ///
+    /// - Returns: Whether all of them were written to the connection that they belong to. False means that some of the
+    ///   messages come again.
+    @discardableResult
+    public func acknowledge(_ deliveries: [AMQPDelivery]) async throws(AMQPError) -> Bool {
+        try await self.connection.settle(self.id, deliveries.map { $0.deliveryTag }, .acknowledge)
+    }
+
+    /// Acknowledges deliveries by their tags; see ``acknowledge(_:)-([AMQPDelivery])``.
+    @discardableResult
+    public func acknowledge(_ tags: [AMQPDeliveryTag]) async throws(AMQPError) -> Bool {
+        try await self.connection.settle(self.id, tags, .acknowledge)
+    }
+
+    /// Acknowledges one delivery; see ``acknowledge(_:)-([AMQPDelivery])``.
+    @discardableResult
+    public func acknowledge(_ tag: AMQPDeliveryTag) async throws(AMQPError) -> Bool {
+        try await self.connection.settle(self.id, [tag], .acknowledge)
+    }
+
+    /// Acknowledges this delivery and every earlier one of the channel that is not settled.
+    @discardableResult
+    public func acknowledge(upTo tag: AMQPDeliveryTag) async throws(AMQPError) -> Bool {
+        try await self.connection.settle(self.id, [tag], .acknowledgeUpTo)
+    }
+
+    /// Refuses one delivery.
+    ///
+    /// - Parameters:
+    ///   - tag: The delivery.
+    ///   - requeue: Whether it goes back to its queue; otherwise the broker drops it or dead-letters it.
+    @discardableResult
+    public func reject(_ tag: AMQPDeliveryTag, requeue: Bool) async throws(AMQPError) -> Bool {
+        try await self.connection.settle(self.id, [tag], .reject(requeue: requeue))
+    }
+
+    /// Refuses a delivery, or it and every earlier one of the channel that is not settled.
+    @discardableResult
+    public func nack(_ tag: AMQPDeliveryTag, multiple: Bool, requeue: Bool) async throws(AMQPError) -> Bool {
+        try await self.connection.settle(self.id, [tag], .nack(multiple: multiple, requeue: requeue))
+    }
+}

@@ -1,0 +1,50 @@
+/// A consumer as it was started, and whether it gets messages at present.
+final class ConsumerState {
+    var record: ConsumeRecord
+    let onDelivery: @Sendable ([AMQPDelivery]) -> Void
+    let onCancelled: @Sendable (AMQPCancellation) -> Void
+    /// Whether the program's call that started it succeeded: only then it is started again after a fault.
+    var isEstablished = false
+    /// Whether the broker knows the consumer.
+    var isActive = false
+    /// Messages of the present read, handed over together.
+    var batch: [AMQPDelivery] = []
+
+    init(
+        _ record: ConsumeRecord,
+        onDelivery: @escaping @Sendable ([AMQPDelivery]) -> Void,
+        onCancelled: @escaping @Sendable (AMQPCancellation) -> Void
+    ) {
+        self.record = record
+        self.onDelivery = onDelivery
+        self.onCancelled = onCancelled
+    }
+}
+
+/// A channel as the program sees it: what was set on it, independent of reconnections.
+final class ChannelState {
+    struct Prefetch {
+        var count: UInt16
+        var global: Bool
+    }
+
+    let id: Int
+    /// The channel on the wire; nil while there is none or it is not set up again yet.
+    var wire: WireChannel?
+    var isClosed = false
+    var prefetch: Prefetch?
+    var confirms = false
+    /// By tag.
+    var consumers: [String: ConsumerState] = [:]
+    /// Messages that could not be sent yet, in order.
+    var waitingPublishes = Queue<PublishRequest>()
+    /// The length of ``waitingPublishes`` at which those that were given up are swept out.
+    var nextSweep = 64
+    /// Who waits until the channel is open.
+    var openWaits: [Wait<Void>] = []
+    var onReturn: (@Sendable (AMQPReturn) -> Void)?
+
+    init(id: Int) {
+        self.id = id
+    }
+}

@@ -1,0 +1,148 @@
+/// Where the broker is and how to talk to it. Secrets in it never show when it is printed.
+public struct AMQPConfiguration: Sendable {
+    /// One broker of a cluster, with the credentials for it.
+    public struct Host: Sendable, Hashable {
+        /// A name or an address; an IPv6 address without brackets.
+        public var name: String
+        /// The port: 5672, with TLS 5671.
+        public var port: Int
+        /// The user.
+        public var user: String
+        /// The password.
+        public var password: AMQPSecret
+
+        /// Describes a broker.
+        public init(name: String, port: Int = 5672, user: String = "guest", password: AMQPSecret = "guest") {
+            self.name = name
+            self.port = port
+            self.user = user
+            self.password = password
+        }
+    }
+
+    /// How to log in.
+    public struct Mechanism: Sendable, Hashable {
+        let name: String
+
+        /// User and password.
+        public static let plain = Mechanism(name: "PLAIN")
+        /// By the client's TLS certificate.
+        public static let external = Mechanism(name: "EXTERNAL")
+    }
+
+    /// The brokers. The first is tried first; after a failure the next one.
+    public var hosts: [Host]
+    /// The virtual host, `/` by default.
+    public var virtualHost: String
+    /// TLS, or nil for plain TCP. Nothing ever falls back from TLS to plain TCP.
+    public var tls: TLS?
+    /// How to log in; ``Mechanism/plain`` by default.
+    public var mechanism: Mechanism
+    /// The name that the broker's management shows for the connection. Empty: none.
+    public var connectionName: String
+    /// Silence after which either side takes the other for dead is twice this. 60 seconds by default; zero turns
+    /// heartbeats off. The broker may ask for less.
+    public var heartbeat: Duration
+    /// The time for name resolution, TCP, TLS and log-in at one host; 10 seconds by default.
+    public var connectTimeout: Duration
+    /// The time for one operation, waiting for a lost connection included; 30 seconds by default.
+    public var operationTimeout: Duration
+    /// The time for an orderly close; 5 seconds by default. Afterwards the socket is closed without ceremony.
+    public var closeTimeout: Duration
+    /// The largest frame, 131,072 bytes by default, at least 4,096. The broker may ask for less.
+    public var frameMax: Int
+    /// The number of channels, 2,047 by default. The broker may ask for less.
+    public var channelMax: Int
+    /// The largest body that is sent, and that is accepted: a larger delivery is rejected to the broker (which may
+    /// dead-letter it) without being held in memory. 64 MiB by default.
+    public var maxBodySize: Int
+    /// The pauses between attempts to connect again.
+    public var backoff: Backoff
+
+    /// Describes how to reach the given hosts, with every other setting at its default.
+    public init(hosts: [Host] = [Host(name: "localhost")]) {
+        self.hosts = hosts
+        self.virtualHost = "/"
+        self.tls = nil
+        self.mechanism = .plain
+        self.connectionName = ""
+        self.heartbeat = .seconds(60)
+        self.connectTimeout = .seconds(10)
+        self.operationTimeout = .seconds(30)
+        self.closeTimeout = .seconds(5)
+        self.frameMax = 131_072
+        self.channelMax = 2_047
+        self.maxBodySize = 64 << 20
+        self.backoff = Backoff()
+    }
+}
+
+extension AMQPConfiguration {
+    /// What makes a TLS connection. Chain and host name are verified unless that is turned off here.
+    public struct TLS: Sendable, Hashable {
+        /// A PEM file with the authorities to trust; nil: those of the system.
+        public var caFile: String?
+        /// A PEM file with this client's certificate chain, if the broker asks for one.
+        public var certificateFile: String?
+        /// A PEM file with the key of that certificate, not encrypted.
+        public var keyFile: String?
+        /// Whether the broker's certificate must lead to a trusted authority and be in date; true by default.
+        public var verifiesPeer: Bool
+        /// Whether the broker's certificate must bear the host's name or address; true by default.
+        public var verifiesHostName: Bool
+        /// The name that the certificate must bear, where it is not the name that is connected to.
+        public var serverName: String?
+
+        /// Describes TLS with full verification against the system's authorities.
+        public init(
+            caFile: String? = nil,
+            certificateFile: String? = nil,
+            keyFile: String? = nil,
+            verifiesPeer: Bool = true,
+            verifiesHostName: Bool = true,
+            serverName: String? = nil
+        ) {
+            self.caFile = caFile
+            self.certificateFile = certificateFile
+            self.keyFile = keyFile
+            self.verifiesPeer = verifiesPeer
+            self.verifiesHostName = verifiesHostName
+            self.serverName = serverName
+        }
+    }
+}
+
+extension AMQPConfiguration {
+    /// Says what is wrong with the settings, before anything is connected.
+    func validate() throws(AMQPError) {
+        func refuse(_ message: String) throws(AMQPError) -> Never {
+            throw AMQPError(.invalidConfiguration, operation: "configuration", message: message)
+        }
+        if self.hosts.isEmpty {
+            try refuse("no host is given")
+        }
+        for host in self.hosts {
+            if host.name.isEmpty || host.name.utf8.contains(0) {
+                try refuse("a host name is empty or holds a zero byte")
+            }
+            if !(1...65_535).contains(host.port) {
+                try refuse("the port \(host.port) of \(host.name) is not between 1 and 65535")
+            }
+        }
+        if !(4_096...(1 << 24)).contains(self.frameMax) {
+            try refuse("frameMax is \(self.frameMax); it must be between 4096 and 16777216")
+        }
+        if !(2...65_535).contains(self.channelMax) {
+            try refuse("channelMax is \(self.channelMax); it must be between 2 and 65535")
+        }
+        if self.maxBodySize < 0 {
+            try refuse("maxBodySize is negative")
+        }
+        if self.heartbeat < .zero || self.heartbeat > .seconds(65_535) {
+            try refuse("heartbeat is \(self.heartbeat); it must be between 0 and 65535 seconds")
+        }
+        if (self.tls?.certificateFile == nil) != (self.tls?.keyFile == nil) {
+            try refuse("a client certificate needs both certificateFile and keyFile")
+        }
+    }
+}

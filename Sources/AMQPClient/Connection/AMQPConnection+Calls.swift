@@ -1,0 +1,178 @@
+import Logging
+
+/// Synchronous methods: sent at once, answered later. Nothing waits in the thread.
+extension AMQPConnection {
+    /// Sends a method and waits for its answer.
+    func call(
+        _ method: OutboundMethod,
+        on wire: WireChannel,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) -> InboundMethod {
+        let call = PendingCall(method, on: self.loop)
+        return try await self.suspend(on: call, until: deadline) { () throws(AMQPError) in
+            guard let transport, !wire.isDefunct else { throw self.reopened(method.description) }
+            try transport.append(method, on: wire.number)
+            wire.calls.append(call)
+        }
+    }
+
+    /// A method of the program, sent as soon as the channel is open.
+    ///
+    /// - Parameter repeatable: Whether it does no harm twice, so that it may be sent again after a lost connection.
+    func perform(
+        on channel: ChannelState,
+        until deadline: ContinuousClock.Instant,
+        repeatable: Bool,
+        _ method: () -> OutboundMethod
+    ) async throws(AMQPError) -> InboundMethod {
+        while true {
+            let wire = try await self.wire(of: channel, until: deadline, for: method().description)
+            do {
+                return try await self.call(method(), on: wire, until: deadline)
+            } catch {
+                let isLost = error.code == .connectionLost || error.code == .connectionClosed
+                guard error.code == .channelReopened || (repeatable && isLost && error.replyCode == nil) else {
+                    throw error
+                }
+            }
+        }
+    }
+
+    /// The open channel, waited for if need be.
+    func wire(
+        of channel: ChannelState,
+        until deadline: ContinuousClock.Instant,
+        for operation: String
+    ) async throws(AMQPError) -> WireChannel {
+        while true {
+            guard self.phase == .running else { throw self.closedError(operation) }
+            if channel.isClosed {
+                throw AMQPError(.closed, operation: operation, message: "the channel is closed")
+            }
+            if let wire = channel.wire { return wire }
+            let wait = Wait<Void>(operation, on: self.loop)
+            do {
+                try await self.suspend(on: wait, until: deadline) {
+                    channel.openWaits.append(wait)
+                }
+            } catch {
+                channel.openWaits.removeAll { $0 === wait }
+                var error = error
+                if error.code == .timeout, let trouble {
+                    error.message = "the deadline passed before the connection was restored"
+                    error.cause = trouble
+                    error.outcomeIsUnknown = false
+                }
+                throw error
+            }
+        }
+    }
+
+    /// Opens a channel on the wire and sets it up as the program wants it. Called by the supervisor alone.
+    func openWire(of channel: ChannelState, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
+        guard let transport else { throw self.reopened("channel.open") }
+        guard let number = (1...transport.channelMax).first(where: { transport.wires[UInt16($0)] == nil }) else {
+            throw AMQPError(
+                .channelsExhausted,
+                operation: "channel.open",
+                message: "all \(transport.channelMax) channels are in use"
+            )
+        }
+        self.lastEpoch += 1
+        let wire = WireChannel(
+            number: UInt16(number),
+            epoch: self.lastEpoch,
+            owner: channel,
+            maxBodySize: self.configuration.maxBodySize
+        )
+        transport.wires[wire.number] = wire
+        do throws(AMQPError) {
+            _ = try await self.call(.openChannel, on: wire, until: deadline)
+            if let prefetch = channel.prefetch {
+                _ = try await self.call(
+                    .setPrefetch(count: prefetch.count, global: prefetch.global),
+                    on: wire,
+                    until: deadline
+                )
+            }
+            if channel.confirms {
+                _ = try await self.call(.selectConfirms, on: wire, until: deadline)
+                wire.isConfirming = true
+            }
+            guard !wire.isDefunct, !channel.isClosed else { throw self.reopened("channel.open") }
+        } catch {
+            self.closeWire(wire)
+            throw error
+        }
+        channel.wire = wire
+        for consumer in channel.consumers.values where consumer.isEstablished {
+            self.repairs.add(.consumer(channel: channel.id, tag: consumer.record.tag))
+        }
+        for wait in channel.openWaits {
+            wait.finish(.success(()))
+        }
+        channel.openWaits = []
+        self.sendWaitingMessages(of: channel)
+        self.signalSupervisor()
+    }
+
+    /// Says good-bye to a channel on the wire without waiting for the answer.
+    func closeWire(_ wire: WireChannel) {
+        if wire.owner.wire === wire {
+            wire.owner.wire = nil
+        }
+        guard let transport, !wire.isDefunct, !wire.isClosing else { return }
+        wire.isClosing = true
+        let call = PendingCall(.closeChannel(CloseReply(code: 200, text: "", methodID: 0)), on: self.loop)
+        do {
+            try transport.append(call.method, on: wire.number)
+            wire.calls.append(call)
+        } catch {
+            self.logger.error("channel.close cannot be sent", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// The broker closed a channel because of one operation: that one fails, everything else goes on on a new channel.
+    func closedByBroker(_ wire: WireChannel, _ reply: CloseReply, _ transport: Transport) {
+        transport.wires[wire.number] = nil
+        wire.isDefunct = true
+        let channel = wire.owner
+        if channel.wire === wire {
+            channel.wire = nil
+        }
+        var culprit: String?
+        // Every earlier method was answered, so the one that failed can only be the oldest.
+        for call in wire.calls.drain() {
+            if culprit == nil, call.method.id == reply.methodID {
+                culprit = call.operation
+                call.fail(AMQPError.replied(reply, to: call.operation))
+            } else {
+                call.fail(self.reopened(call.operation))
+            }
+        }
+        for wait in wire.acknowledgementWaits {
+            wait.finish(.success(false))
+        }
+        wire.acknowledgementWaits = []
+        self.settlePublishes(of: wire, after: reply)
+        for consumer in channel.consumers.values where consumer.isActive {
+            consumer.isActive = false
+            // Its queue may have gone with its last consumer.
+            if self.topology.queues[consumer.record.queue]?.autoDelete == true {
+                self.requestQueue(consumer.record.queue)
+            }
+        }
+        if channel === self.operations {
+            self.repairs.add(.operations)
+        } else if !channel.isClosed, self.channels[channel.id] != nil {
+            self.repairs.add(.channel(channel.id))
+            let error = AMQPError.replied(reply, to: culprit ?? "channel")
+            self.logger.warning("AMQP broker closed a channel", metadata: ["error": "\(error)"])
+            if !channel.consumers.isEmpty {
+                self.trouble = error
+                self.refreshState()
+            }
+        }
+        self.signalSupervisor()
+    }
+}

@@ -1,0 +1,254 @@
+import Logging
+import Synchronization
+
+/// Where the thread that opens a socket leaves the handle, unless nobody waits for it any more.
+private final class HandleBox: Sendable {
+    private struct Contents: ~Copyable {
+        var handle: ConnectionHandle?
+        var isAbandoned = false
+    }
+
+    private let contents = Mutex(Contents())
+
+    func put(_ handle: consuming ConnectionHandle) {
+        var handle = Optional(handle)
+        self.contents.withLock { contents in
+            if !contents.isAbandoned {
+                contents.handle = handle.take()
+            }
+        }
+    }
+
+    /// What was put in; nothing can be put in afterwards.
+    func take() -> ConnectionHandle? {
+        self.contents.withLock { contents in
+            contents.isAbandoned = true
+            return contents.handle.take()
+        }
+    }
+}
+
+extension AMQPConnection {
+    /// The first connection: rounds over the hosts until one answers, the time is over, or a repetition cannot help.
+    func connectFirst(until deadline: ContinuousClock.Instant?) async throws(AMQPError) {
+        self.connectAttempt = 0
+        while true {
+            do {
+                return try await self.connectToAnyHost(until: deadline)
+            } catch {
+                guard self.phase == .opening else { throw self.closedError("open") }
+                guard error.isRetriable, let deadline, .now < deadline else { throw error }
+                self.logger.info("AMQP broker not reachable yet", metadata: ["error": "\(error)"])
+                await self.pause(until: min(deadline, .now + self.nextBackoff()), unless: .opening)
+                guard self.phase == .opening else { throw self.closedError("open") }
+                guard .now < deadline else { throw error }
+                if Task.isCancelled {
+                    throw AMQPError(.cancelled, operation: "open", message: "the waiting task was cancelled")
+                }
+            }
+        }
+    }
+
+    func nextBackoff() -> Duration {
+        var generator = SystemRandomNumberGenerator()
+        let pause = self.configuration.backoff.delay(attempt: self.connectAttempt, using: &generator)
+        self.connectAttempt += 1
+        return pause
+    }
+
+    /// One round: every host once, beginning with the one that worked last.
+    func connectToAnyHost(until deadline: ContinuousClock.Instant?) async throws(AMQPError) {
+        let hosts = self.configuration.hosts
+        let phase = self.phase
+        var failure: AMQPError?
+        for offset in 0..<hosts.count {
+            let index = (self.hostIndex + offset) % hosts.count
+            let limit = ContinuousClock.now + self.configuration.connectTimeout
+            do {
+                try await self.connect(to: hosts[index], until: min(limit, deadline ?? limit))
+                self.hostIndex = index
+                return
+            } catch {
+                guard self.phase == phase else { throw self.closedError("open") }
+                // A wrong password does not become right at the next host, but a host that is down says nothing.
+                if failure == nil || !error.isRetriable { failure = error }
+                if !error.isRetriable || error.code == .cancelled { throw error }
+                self.logger.debug("AMQP host failed", metadata: ["error": "\(error)"])
+            }
+            if let deadline, .now >= deadline { break }
+        }
+        throw failure ?? self.closedError("open")
+    }
+
+    private func connect(
+        to host: AMQPConfiguration.Host,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) {
+        let transport = try await self.openSocket(to: host, until: deadline)
+        self.transport = transport
+        do {
+            try await self.logIn(transport, host, until: deadline)
+        } catch {
+            self.connectionLost(error)
+            throw error.during("log-in at \(host.name):\(host.port)")
+        }
+    }
+
+    /// Opens the socket on a thread of its own, because librabbitmq and the resolver block; meanwhile this actor stays
+    /// responsive. The handle changes its owner once, through the box.
+    private func openSocket(
+        to host: AMQPConfiguration.Host,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) -> Transport {
+        let box = HandleBox()
+        let wait = Wait<Void>("connecting to \(host.name):\(host.port)", on: self.loop)
+        self.connectWait = wait
+        defer { self.connectWait = nil }
+        let tls = self.configuration.tls
+        let loop = self.loop
+        do {
+            try await self.suspend(on: wait, until: deadline) { () throws(AMQPError) in
+                let isStarted = PosixThread.start(name: "amqp-connect") {
+                    let result: Result<Void, AMQPError>
+                    do throws(AMQPError) {
+                        box.put(try ConnectionHandle(connectingTo: host, tls: tls, timeout: deadline - .now))
+                        result = .success(())
+                    } catch {
+                        result = .failure(error)
+                    }
+                    loop.execute { wait.finish(result) }
+                }
+                guard isStarted else {
+                    throw AMQPError(.connectFailed, operation: wait.operation, message: "no thread can be started")
+                }
+            }
+        } catch {
+            // If the handle arrives in spite of it, the box lets go of it.
+            _ = box.take()
+            throw error.code == .timeout
+                ? AMQPError(.connectFailed, operation: wait.operation, message: "no answer in time") : error
+        }
+        guard let handle = box.take() else {
+            throw AMQPError(.connectFailed, operation: wait.operation, message: "the socket was lost")
+        }
+        if handle.isSecure {
+            // With TLS librabbitmq waits for the socket when it writes; this bounds that wait.
+            handle.setWriteLimit(max(self.configuration.heartbeat * 2, self.configuration.operationTimeout))
+        }
+        return Transport(handle, host: host, configuration: self.configuration)
+    }
+
+    // MARK: Log-in
+
+    /// `connection.start` to `connection.open-ok`. Done here and not by librabbitmq's log-in, because that blocks, and
+    /// because what the broker proposes is checked before it is applied.
+    private func logIn(
+        _ transport: Transport,
+        _ host: AMQPConfiguration.Host,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) {
+        let start = try await self.nextControlMethod(until: deadline)
+        guard case .start(let mechanisms, _) = start.arguments else { throw self.unexpected(start) }
+        let mechanism = self.configuration.mechanism.name
+        guard mechanisms.split(separator: " ").contains(where: { $0 == mechanism }) else {
+            throw AMQPError(
+                .authenticationRefused,
+                operation: "log-in",
+                message: "the broker does not offer \(mechanism), only \(mechanisms)"
+            )
+        }
+        let isPlain = self.configuration.mechanism == .plain
+        let response = isPlain ? [0] + Array(host.user.utf8) + [0] + Array(host.password.revealed.utf8) : []
+        try transport.append(
+            .startOK(properties: self.clientProperties, mechanism: mechanism, response: response),
+            on: 0
+        )
+        let tune: InboundMethod
+        do {
+            tune = try await self.nextControlMethod(until: deadline)
+        } catch where error.code == .connectionLost {
+            var error = error
+            error.message += "; brokers that cannot say it end the connection when the credentials are wrong"
+            throw error
+        }
+        guard case .tune(let channelMax, let frameMax, let heartbeat) = tune.arguments else {
+            throw self.unexpected(tune)
+        }
+        try self.agree(transport, channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat)
+        try transport.append(.openConnection(virtualHost: self.configuration.virtualHost), on: 0)
+        let opened = try await self.nextControlMethod(until: deadline)
+        guard opened.id == MethodID.connectionOpenOK else { throw self.unexpected(opened) }
+        transport.isEstablished = true
+    }
+
+    /// The lower of both sides' wishes, where 0 is no wish (AMQP 0-9-1, connection.tune).
+    private func agree(
+        _ transport: Transport,
+        channelMax: Int,
+        frameMax: Int,
+        heartbeat: Int
+    ) throws(AMQPError) {
+        func lower(_ ours: Int, _ theirs: Int) -> Int { theirs == 0 ? ours : min(ours, theirs) }
+        let channelMax = lower(self.configuration.channelMax, channelMax)
+        let frameMax = lower(self.configuration.frameMax, frameMax)
+        let ours = Int(self.configuration.heartbeat.components.seconds)
+        // Without heartbeats on our side the broker's wish is not taken up: zero turns them off.
+        let heartbeat = ours == 0 ? 0 : lower(ours, heartbeat)
+        guard frameMax >= 4_096 else {
+            throw AMQPError(
+                .protocolViolation,
+                operation: "connection.tune",
+                message: "the broker wants frames of \(frameMax) bytes; the protocol's minimum is 4096",
+                isRetriable: true
+            )
+        }
+        try transport.append(.tuneOK(channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat), on: 0)
+        try transport.tune(channelMax: channelMax, frameMax: frameMax, heartbeat: .seconds(heartbeat))
+    }
+
+    /// What this client can do. Without it the broker keeps the news of cancelled consumers to itself.
+    private var clientProperties: AMQPTable {
+        var properties: AMQPTable = [
+            "product": "Steward",
+            "platform": "Swift",
+            "information": "AMQP client over librabbitmq",
+            "capabilities": .table([
+                "publisher_confirms": true,
+                "basic.nack": true,
+                "consumer_cancel_notify": true,
+                "connection.blocked": true,
+                "authentication_failure_close": true,
+                "exchange_exchange_bindings": true,
+            ]),
+        ]
+        if !self.configuration.connectionName.isEmpty {
+            properties["connection_name"] = .string(self.configuration.connectionName)
+        }
+        return properties
+    }
+
+    private func nextControlMethod(until deadline: ContinuousClock.Instant) async throws(AMQPError) -> InboundMethod {
+        if let method = self.controlInbox.popFirst() { return method }
+        let wait = Wait<InboundMethod>("log-in", on: self.loop)
+        self.controlWait = wait
+        defer { self.controlWait = nil }
+        guard self.transport != nil else { throw self.closedError("log-in") }
+        return try await self.suspend(on: wait, until: deadline) {}
+    }
+
+    private func unexpected(_ method: InboundMethod) -> AMQPError {
+        switch method.arguments {
+        case .close(let reply) where reply.code == 403:
+            AMQPError(
+                .authenticationRefused,
+                operation: "log-in",
+                message: "the broker does not accept the credentials",
+                reply: reply
+            )
+        case .close(let reply):
+            AMQPError.replied(reply, to: "log-in")
+        default:
+            FrameReader.violation("the broker sent method \(method.id) during log-in")
+        }
+    }
+}

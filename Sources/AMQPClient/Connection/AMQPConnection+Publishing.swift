@@ -1,0 +1,175 @@
+import Logging
+
+extension AMQPConnection {
+    func publish(
+        _ message: AMQPMessage,
+        _ id: Int,
+        exchange: String,
+        routingKey: String,
+        mandatory: Bool,
+        deadline: ContinuousClock.Instant?
+    ) async throws(AMQPError) {
+        let request = PublishRequest(
+            message,
+            exchange: exchange,
+            routingKey: routingKey,
+            mandatory: mandatory,
+            on: self
+        )
+        guard message.body.count <= self.configuration.maxBodySize else {
+            throw AMQPError(
+                .messageTooLarge,
+                operation: request.fullOperation,
+                message: "the body has \(message.body.count) bytes; the limit is \(self.configuration.maxBodySize)"
+            )
+        }
+        let channel = try self.channel(id, for: request.fullOperation)
+        guard self.phase == .running else { throw self.closedError(request.fullOperation) }
+        try await self.suspend(on: request, until: deadline ?? self.operationDeadline) { () throws(AMQPError) in
+            if let wire = self.wireReady(for: channel), channel.waitingPublishes.isEmpty {
+                try self.send(request, on: wire)
+            } else {
+                self.defer(request, on: channel)
+            }
+        }
+    }
+
+    /// The channel, if a message can be written to it now.
+    private func wireReady(for channel: ChannelState) -> WireChannel? {
+        guard let wire = channel.wire, let transport, self.blockedReason == nil,
+            transport.writer.count < Self.unsentLimit, wire.isConfirming == channel.confirms
+        else { return nil }
+        return wire
+    }
+
+    private func `defer`(_ request: PublishRequest, on channel: ChannelState) {
+        // What was given up meanwhile still holds its body; it is swept out before it becomes much.
+        if channel.waitingPublishes.count >= channel.nextSweep {
+            channel.waitingPublishes.removeAll { !$0.isPending }
+            channel.nextSweep = max(64, 2 * channel.waitingPublishes.count)
+        }
+        channel.waitingPublishes.append(request)
+        self.congested.insert(channel.id)
+    }
+
+    private func send(_ request: PublishRequest, on wire: WireChannel) throws(AMQPError) {
+        guard let transport else { return }
+        try transport.append(
+            request.message,
+            exchange: request.exchange,
+            routingKey: request.routingKey,
+            mandatory: request.mandatory,
+            on: wire.number
+        )
+        if wire.isConfirming {
+            wire.sent(request)
+        } else {
+            request.stage = .unconfirmed
+            transport.whenSent { isSent in
+                if isSent {
+                    request.finish(.success(()))
+                } else {
+                    let error = AMQPError(.connectionLost, operation: "writing", message: "the connection is lost")
+                    request.fail(self.unknownOutcome(of: request, because: error))
+                }
+            }
+        }
+        if transport.writer.count >= Self.flushThreshold {
+            do {
+                try transport.flush()
+            } catch {
+                // The request was failed with the connection.
+                self.connectionLost(error)
+            }
+        }
+    }
+
+    /// The way is free (again): sends what waited, in order.
+    func sendWaitingMessages() {
+        for id in self.congested {
+            guard let channel = self.channels[id] else {
+                self.congested.remove(id)
+                continue
+            }
+            self.sendWaitingMessages(of: channel)
+        }
+    }
+
+    func sendWaitingMessages(of channel: ChannelState) {
+        while let request = channel.waitingPublishes.first {
+            guard let wire = self.wireReady(for: channel) else { return }
+            _ = channel.waitingPublishes.popFirst()
+            guard request.isPending else { continue }
+            do {
+                try self.send(request, on: wire)
+            } catch {
+                request.fail(error)
+            }
+        }
+        self.congested.remove(channel.id)
+    }
+
+    /// A channel was closed by the broker: what became of the messages that it had not confirmed.
+    ///
+    /// If one of them is to blame, it failed for certain; the broker ignored all that came after it, so those are sent
+    /// again; of those before it nothing is known.
+    func settlePublishes(of wire: WireChannel, after reply: CloseReply) {
+        let requests = wire.unconfirmed.sorted { $0.key < $1.key }.map { $0.value }
+        wire.unconfirmed = [:]
+        guard !requests.isEmpty else { return }
+        var rest = requests[...]
+        let culprit =
+            reply.methodID == MethodID.basicPublish ? requests.firstIndex { $0.isBlamed(by: reply) } : nil
+        if let culprit {
+            let failed = requests[culprit]
+            var error = AMQPError.replied(reply, to: failed.fullOperation)
+            if reply.code == 406 {
+                error.code = .messageTooLarge
+            }
+            // An exchange that was declared here is declared again, and then the message has a place to go.
+            if self.topology.exchanges[failed.exchange] != nil, reply.code == 404 {
+                self.repairs.add(.exchange(failed.exchange))
+                for binding in self.topology.bindings where binding.source == failed.exchange {
+                    self.repairs.add(.binding(binding))
+                }
+                error.isRetriable = true
+            }
+            failed.fail(error)
+            let later = requests[(culprit + 1)...].filter { $0.isPending }
+            for request in later {
+                request.stage = .waiting
+            }
+            wire.owner.waitingPublishes.prepend(contentsOf: later)
+            if !later.isEmpty {
+                self.congested.insert(wire.owner.id)
+            }
+            rest = requests[..<culprit]
+        }
+        let error = AMQPError.replied(reply, to: "channel")
+        var closed = error
+        closed.code = .channelClosed
+        for request in rest {
+            request.fail(self.unknownOutcome(of: request, because: closed))
+        }
+    }
+}
+
+extension PublishRequest {
+    /// Whether the broker's words are about this message. They name the exchange, or the size that is too large; the
+    /// protocol has no better reference.
+    func isBlamed(by reply: CloseReply) -> Bool {
+        reply.text.utf8.contains(subsequence: "'\(self.exchange)'".utf8)
+            || reply.text.utf8.contains(subsequence: " \(self.message.body.count) ".utf8)
+    }
+}
+
+extension String.UTF8View {
+    func contains(subsequence other: String.UTF8View) -> Bool {
+        var index = self.startIndex
+        while index < self.endIndex {
+            if self[index...].starts(with: other) { return true }
+            index = self.index(after: index)
+        }
+        return other.isEmpty
+    }
+}

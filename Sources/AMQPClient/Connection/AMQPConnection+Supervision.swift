@@ -1,0 +1,217 @@
+import Logging
+
+/// Keeping the connection alive: one task makes lost connections anew and repairs what broke on them.
+extension AMQPConnection {
+    /// Runs from the first connection to ``close()``.
+    func supervise() async {
+        while self.phase == .running {
+            guard let transport, transport.isEstablished else {
+                await self.reconnect()
+                continue
+            }
+            let due = self.repairs.due()
+            if !due.isEmpty {
+                await self.repair(due)
+                continue
+            }
+            if self.repairs.isEmpty, self.trouble != nil {
+                self.trouble = nil
+                self.refreshState()
+                self.logger.info("AMQP connection restored", metadata: ["host": "\(transport.host.name)"])
+            }
+            await self.pauseUntilSignal(or: self.repairs.nextDue)
+        }
+    }
+
+    func signalSupervisor() {
+        self.supervisorIsSignalled = true
+        self.supervisorWait?.finish(.success(()))
+    }
+
+    /// Sleeps until something is to be done.
+    private func pauseUntilSignal(or deadline: ContinuousClock.Instant?) async {
+        if !self.supervisorIsSignalled {
+            let wait = Wait<Void>("supervision", on: self.loop)
+            self.supervisorWait = wait
+            // Its end by the deadline is no failure but the point of it.
+            _ = try? await self.suspend(on: wait, until: deadline) {}
+            self.supervisorWait = nil
+        }
+        self.supervisorIsSignalled = false
+    }
+
+    /// Sleeps until an instant, or until the phase changes.
+    func pause(until deadline: ContinuousClock.Instant, unless phase: Phase) async {
+        while self.phase == phase, .now < deadline, !Task.isCancelled {
+            await self.pauseUntilSignal(or: deadline)
+        }
+    }
+
+    private func reconnect() async {
+        await self.pause(until: .now + self.nextBackoff(), unless: .running)
+        guard self.phase == .running else { return }
+        do {
+            try await self.connectToAnyHost(until: nil)
+            self.requestEverything()
+        } catch {
+            guard self.phase == .running else { return }
+            self.trouble = error
+            self.refreshState()
+        }
+    }
+
+    /// A new connection knows nothing: everything that was declared is due.
+    func requestEverything() {
+        self.repairs.add(.operations)
+        for name in self.topology.exchanges.keys {
+            self.repairs.add(.exchange(name))
+        }
+        for name in self.topology.queues.keys {
+            self.repairs.add(.queue(name))
+        }
+        for binding in self.topology.bindings {
+            self.repairs.add(.binding(binding))
+        }
+        for channel in self.channels.values {
+            self.repairs.add(.channel(channel.id))
+        }
+        self.signalSupervisor()
+    }
+
+    /// Repairs in the order of rank; what has the same rank goes out together, without waiting for each answer.
+    private func repair(_ items: [RepairItem]) async {
+        var rest = items[...]
+        while let rank = rest.first?.rank, self.phase == .running {
+            let group = rest.prefix { $0.rank == rank }
+            rest = rest.dropFirst(group.count)
+            // In portions, so that the number of unanswered methods stays reasonable.
+            var start = group.startIndex
+            while start < group.endIndex {
+                let end = group.index(start, offsetBy: 64, limitedBy: group.endIndex) ?? group.endIndex
+                await withTaskGroup(of: Void.self) { tasks in
+                    for item in group[start..<end] {
+                        tasks.addTask { await self.repair(item) }
+                    }
+                }
+                start = end
+            }
+            guard let transport, transport.isEstablished else { return }
+        }
+    }
+
+    private func repair(_ item: RepairItem) async {
+        let transport = self.transport
+        do {
+            try await self.restore(item)
+            self.repairs.succeeded(item)
+        } catch {
+            // After a loss everything is due anew on the next connection.
+            guard self.transport === transport, transport != nil, self.phase == .running else { return }
+            // Another failure closed the channel: this one is simply tried again on the reopened channel.
+            if error.code == .channelReopened { return }
+            self.repairs.failed(item)
+            self.logger.warning("AMQP restoring failed", metadata: ["item": "\(item)", "error": "\(error)"])
+            if self.trouble != nil || item.isOfProgram {
+                self.trouble = error
+                self.refreshState()
+            }
+            if case .consumer(let id, let tag) = item, let consumer = self.channels[id]?.consumers[tag] {
+                self.requestQueue(consumer.record.queue)
+            }
+        }
+    }
+
+    private func restore(_ item: RepairItem) async throws(AMQPError) {
+        let deadline = self.operationDeadline
+        switch item {
+        case .operations:
+            try await self.openWire(of: self.operations, until: deadline)
+        case .exchange(let name):
+            guard let record = self.topology.exchanges[name] else { return }
+            _ = try await self.callOperations(.declareExchange(record, passive: false), until: deadline)
+        case .queue(let name):
+            guard let record = self.topology.queues[name] else { return }
+            let answer = try await self.callOperations(.declareQueue(record, passive: false), until: deadline)
+            if case .queueStatus(let status) = answer.arguments, status.name != name {
+                self.rename(queue: name, to: status.name)
+            }
+        case .binding(let binding):
+            guard self.topology.bindings.contains(binding) else { return }
+            _ = try await self.callOperations(.bind(binding), until: deadline)
+        case .channel(let id):
+            guard let channel = self.channels[id], channel.wire == nil else { return }
+            try await self.openWire(of: channel, until: deadline)
+        case .consumer(let id, let tag):
+            try await self.restoreConsumer(tag, of: id, until: deadline)
+        }
+    }
+
+    /// A method on the operations' channel as it is now: a repair must not wait for another repair.
+    private func callOperations(
+        _ method: OutboundMethod,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) -> InboundMethod {
+        guard let wire = self.operations.wire else { throw self.reopened(method.description) }
+        return try await self.call(method, on: wire, until: deadline)
+    }
+
+    private func restoreConsumer(
+        _ tag: String,
+        of id: Int,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) {
+        guard let channel = self.channels[id], let consumer = channel.consumers[tag], consumer.isEstablished,
+            !consumer.isActive
+        else { return }
+        guard let wire = channel.wire else { throw self.reopened("basic.consume") }
+        // Asked on the operations' channel first: if the queue is missing, the error closes that one and not the
+        // program's, where it would also give back every message that is being worked on.
+        let queue = QueueRecord(name: consumer.record.queue)
+        _ = try await self.callOperations(.declareQueue(queue, passive: true), until: deadline)
+        guard consumer.isEstablished, !wire.isDefunct else { throw self.reopened("basic.consume") }
+        _ = try await self.call(.consume(consumer.record), on: wire, until: deadline)
+        guard !wire.isDefunct else { throw self.reopened("basic.consume") }
+        consumer.isActive = true
+    }
+
+    func reopened(_ operation: String) -> AMQPError {
+        AMQPError(.channelReopened, operation: operation, message: "the channel is being opened again")
+    }
+
+    /// A queue that was declared here and may be gone is declared and bound again.
+    func requestQueue(_ name: String) {
+        guard self.topology.queues[name] != nil else { return }
+        self.repairs.add(.queue(name))
+        for binding in self.topology.bindings(of: name) {
+            self.repairs.add(.binding(binding))
+        }
+    }
+
+    /// The broker chose another name for a queue: bindings and consumers follow.
+    private func rename(queue old: String, to new: String) {
+        let renamed = self.topology.bindings(of: old)
+        self.topology.rename(old, to: new)
+        for binding in renamed {
+            self.repairs.forget(.binding(binding))
+        }
+        for binding in self.topology.bindings(of: new) {
+            self.repairs.add(.binding(binding))
+        }
+        for channel in self.channels.values {
+            for consumer in channel.consumers.values where consumer.record.queue == old {
+                consumer.record.queue = new
+            }
+        }
+        self.signalSupervisor()
+    }
+}
+
+extension RepairItem {
+    /// Whether its failure means that something the program declared is missing.
+    var isOfProgram: Bool {
+        switch self {
+        case .operations, .channel: false
+        case .exchange, .queue, .binding, .consumer: true
+        }
+    }
+}

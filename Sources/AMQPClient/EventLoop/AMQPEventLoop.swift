@@ -1,0 +1,219 @@
+internal import CRabbitMQ
+import Glibc
+import Synchronization
+
+/// What an event loop waits for besides jobs and timers.
+struct EventLoopInterest {
+    /// The socket, or -1.
+    var descriptor: Int32 = -1
+    /// `POLLIN`, `POLLOUT`.
+    var events: Int16 = 0
+    /// Whether input was already read from the socket but not yet handled: then the loop must not sleep.
+    var hasBufferedInput = false
+}
+
+/// The owner of a loop's socket. Everything is called on the loop's thread.
+protocol EventLoopClient: AnyObject, Sendable {
+    /// All jobs and timers that were due are done: write what they left, and say what to wait for.
+    func loopWillWait() -> EventLoopInterest
+    /// The socket is ready, or there was buffered input.
+    func loopIsReady(_ events: Int16)
+}
+
+/// A thread that is an actor's executor and waits for a socket at the same time.
+///
+/// The thread exists while there is a client (``attach(_:)``) or a job to run, and ends by itself otherwise. Jobs run
+/// in batches: whoever adds one while the thread is busy pays one lock and no system call.
+///
+/// `@unchecked Sendable`: `shared` is a mutex and `threadID` an atomic; `client`, `timers` and `now` are touched only
+/// on the loop's thread, of which there is at most one at a time (`Shared.isRunning`).
+final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
+    private enum Work {
+        case job(UnownedJob)
+        case body(@Sendable () -> Void)
+    }
+
+    private struct Shared {
+        var work: [Work] = []
+        var isRunning = false
+        var isWaiting = false
+    }
+
+    private enum Signal {
+        case none, wake, start
+    }
+
+    private let shared = Mutex(Shared())
+    private let threadID = Atomic<UInt>(0)
+    private let name: String
+    private let wakeDescriptor: Int32
+
+    private var client: (any EventLoopClient)?
+    private(set) var timers = TimerQueue()
+
+    /// Starts no thread.
+    init(name: String) {
+        self.name = name
+        // Without a descriptor (none left in the process) the loop still works: it looks for jobs every few
+        // milliseconds instead of being woken.
+        self.wakeDescriptor = eventfd(0, Int32(EFD_NONBLOCK | EFD_CLOEXEC))
+    }
+
+    deinit {
+        if self.wakeDescriptor >= 0 {
+            close(self.wakeDescriptor)
+        }
+    }
+
+    // MARK: Executor
+
+    func enqueue(_ job: consuming ExecutorJob) {
+        self.add(.job(UnownedJob(job)))
+    }
+
+    func checkIsolated() {
+        precondition(self.isCurrent, "not on the thread of this AMQP connection")
+    }
+
+    func isIsolatingCurrentContext() -> Bool? {
+        self.isCurrent
+    }
+
+    /// Whether the caller is on the loop's thread.
+    var isCurrent: Bool {
+        self.threadID.load(ordering: .relaxed) == Self.currentThreadID
+    }
+
+    private static var currentThreadID: UInt { UInt(pthread_self()) }
+
+    /// Runs a closure on the loop's thread, after what was added before.
+    func execute(_ body: @escaping @Sendable () -> Void) {
+        self.add(.body(body))
+    }
+
+    private func add(_ work: Work) {
+        let signal = self.shared.withLock { shared -> Signal in
+            shared.work.append(work)
+            if !shared.isRunning {
+                shared.isRunning = true
+                return .start
+            }
+            if shared.isWaiting {
+                shared.isWaiting = false
+                return .wake
+            }
+            return .none
+        }
+        switch signal {
+        case .none: break
+        case .wake: self.wake()
+        case .start: self.start()
+        }
+    }
+
+    private func wake() {
+        guard self.wakeDescriptor >= 0 else { return }
+        var one: UInt64 = 1
+        // It can only fail when the counter is full, and then the thread is going to wake anyway.
+        _ = unsafe write(self.wakeDescriptor, &one, 8)
+    }
+
+    private func start() {
+        // An executor must run its jobs. When the system has no thread left, it usually has one soon again.
+        for _ in 0..<1_000 {
+            if PosixThread.start(name: self.name, { self.run() }) { return }
+            usleep(10_000)
+        }
+        fatalError("no thread could be started for an AMQP connection within 10 s")
+    }
+
+    // MARK: On the thread
+
+    /// Gives the loop a client, which it holds and keeps running for, or takes it away.
+    func attach(_ client: (any EventLoopClient)?) {
+        self.client = client
+    }
+
+    func add(_ timer: LoopTimer, at deadline: ContinuousClock.Instant) {
+        self.timers.insert(timer, at: deadline)
+    }
+
+    func remove(_ timer: LoopTimer) {
+        self.timers.remove(timer)
+    }
+
+    private func run() {
+        self.threadID.store(Self.currentThreadID, ordering: .relaxed)
+        var batch: [Work] = []
+        var interest = EventLoopInterest()
+        var events: Int16 = 0
+        repeat {
+            self.shared.withLock { shared in
+                shared.isWaiting = false
+                swap(&batch, &shared.work)
+            }
+            if events != 0 || interest.hasBufferedInput {
+                self.client?.loopIsReady(events)
+            }
+            for work in batch {
+                switch work {
+                case .job(let job): unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
+                case .body(let body): body()
+                }
+            }
+            batch.removeAll(keepingCapacity: true)
+            self.fireTimers()
+            interest = self.client?.loopWillWait() ?? EventLoopInterest()
+        } while self.wait(for: interest, &events)
+    }
+
+    private func fireTimers() {
+        guard !self.timers.isEmpty else { return }
+        let now = ContinuousClock.now
+        while let timer = self.timers.popDue(now) {
+            timer.fire()
+        }
+    }
+
+    /// Sleeps until something happens; false when the thread has nothing left to live for.
+    private func wait(for interest: EventLoopInterest, _ events: inout Int16) -> Bool {
+        var timeout: Int32 = -1
+        if let deadline = self.timers.nextDeadline {
+            let pause = (deadline - .now) / .milliseconds(1)
+            timeout = Int32(min(max(pause.rounded(.up), 0), 60_000))
+        }
+        if self.wakeDescriptor < 0 {
+            timeout = timeout < 0 ? 5 : min(timeout, 5)
+        }
+        let hasClient = self.client != nil
+        let goesOn = self.shared.withLock { shared in
+            if !shared.work.isEmpty || interest.hasBufferedInput {
+                timeout = 0
+            } else if !hasClient {
+                // Under the lock: the next job finds no thread and starts one, which stores its own id afterwards.
+                shared.isRunning = false
+                self.threadID.store(0, ordering: .relaxed)
+                return false
+            } else {
+                shared.isWaiting = true
+            }
+            return true
+        }
+        guard goesOn else { return false }
+        events = 0
+        let socket = pollfd(fd: interest.descriptor, events: interest.events, revents: 0)
+        let wake = pollfd(fd: self.wakeDescriptor, events: Int16(POLLIN), revents: 0)
+        var descriptors: [2 of pollfd] = [socket, wake]
+        var span = descriptors.mutableSpan
+        let ready = unsafe span.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 2, timeout) }
+        if ready > 0 {
+            events = descriptors[0].revents
+            if descriptors[1].revents != 0 {
+                var count: UInt64 = 0
+                // A failure means that somebody's wake was already read; there is nothing to do about it.
+                _ = unsafe read(self.wakeDescriptor, &count, 8)
+            }
+        }
+        return true
+    }
+}

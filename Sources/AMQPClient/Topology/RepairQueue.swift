@@ -1,0 +1,91 @@
+/// One thing that must be declared, opened or started again.
+enum RepairItem: Hashable {
+    case operations
+    case exchange(String)
+    case queue(String)
+    case binding(Binding)
+    case channel(Int)
+    case consumer(channel: Int, tag: String)
+
+    /// What a later one needs comes first.
+    var rank: Int {
+        switch self {
+        case .operations: 0
+        case .exchange: 1
+        case .queue: 2
+        case .binding: 3
+        case .channel: 4
+        case .consumer: 5
+        }
+    }
+}
+
+/// What is to be repaired, and when: at once the first time, later each time it fails or breaks again soon.
+struct RepairQueue {
+    private struct Schedule {
+        var attempt: Int
+        var due: ContinuousClock.Instant
+    }
+
+    private var schedules: [RepairItem: Schedule] = [:]
+    /// When something was last repaired, and after how many attempts: breaking again at once is no fresh start.
+    private var history: [RepairItem: Schedule] = [:]
+    private let backoff: AMQPConfiguration.Backoff
+    private var generator = SystemRandomNumberGenerator()
+
+    init(_ backoff: AMQPConfiguration.Backoff) {
+        self.backoff = backoff
+    }
+
+    var isEmpty: Bool { self.schedules.isEmpty }
+    var nextDue: ContinuousClock.Instant? { self.schedules.values.lazy.map { $0.due }.min() }
+
+    func contains(_ item: RepairItem) -> Bool {
+        self.schedules[item] != nil
+    }
+
+    /// Asks for a repair, unless one is due already.
+    mutating func add(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
+        guard self.schedules[item] == nil else { return }
+        // The operations' channel breaks by what the program asks for, never by itself: it is reopened at once.
+        if item != .operations, let last = self.history[item], now - last.due < self.backoff.maximum {
+            let pause = self.backoff.delay(attempt: last.attempt, using: &self.generator)
+            self.schedules[item] = Schedule(attempt: last.attempt + 1, due: now + pause)
+        } else {
+            self.schedules[item] = Schedule(attempt: 0, due: now)
+        }
+    }
+
+    /// The items whose time has come, in the order in which they must be done.
+    func due(_ now: ContinuousClock.Instant = .now) -> [RepairItem] {
+        self.schedules.filter { $0.value.due <= now }.keys.sorted { $0.rank < $1.rank }
+    }
+
+    mutating func succeeded(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
+        guard let schedule = self.schedules.removeValue(forKey: item) else { return }
+        self.history[item] = Schedule(attempt: schedule.attempt, due: now)
+        // What was repaired long ago is a fresh start anyway; this keeps the record small.
+        if self.history.count > 1_024 {
+            self.history = self.history.filter { now - $0.value.due < self.backoff.maximum }
+        }
+    }
+
+    mutating func failed(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
+        guard var schedule = self.schedules[item] else { return }
+        schedule.due = now + self.backoff.delay(attempt: schedule.attempt, using: &self.generator)
+        schedule.attempt += 1
+        self.schedules[item] = schedule
+    }
+
+    /// Nobody wants it any more.
+    mutating func forget(_ item: RepairItem) {
+        self.schedules[item] = nil
+        self.history[item] = nil
+    }
+
+    /// The connection is new: everything that is asked for from now on is due at once.
+    mutating func reset() {
+        self.schedules = [:]
+        self.history = [:]
+    }
+}

@@ -1,0 +1,45 @@
+/// Numbers of methods: the class in the upper, the method in the lower half.
+enum MethodID {
+    static let connectionStart: UInt32 = 0x000A_000A
+    static let connectionStartOK: UInt32 = 0x000A_000B
+    static let connectionSecure: UInt32 = 0x000A_0014
+    static let connectionTune: UInt32 = 0x000A_001E
+    static let connectionTuneOK: UInt32 = 0x000A_001F
+    static let connectionOpen: UInt32 = 0x000A_0028
+    static let connectionOpenOK: UInt32 = 0x000A_0029
+    static let connectionClose: UInt32 = 0x000A_0032
+    static let connectionCloseOK: UInt32 = 0x000A_0033
+    static let connectionBlocked: UInt32 = 0x000A_003C
+    static let connectionUnblocked: UInt32 = 0x000A_003D
+    static let channelOpen: UInt32 = 0x0014_000A
+    static let channelOpenOK: UInt32 = 0x0014_000B
+    static let channelFlow: UInt32 = 0x0014_0014
+    static let channelFlowOK: UInt32 = 0x0014_0015
+    static let channelClose: UInt32 = 0x0014_0028
+    static let channelCloseOK: UInt32 = 0x0014_0029
+    static let exchangeDeclare: UInt32 = 0x0028_000A
+    static let exchangeDelete: UInt32 = 0x0028_0014
+    static let exchangeBind: UInt32 = 0x0028_001E
+    static let exchangeUnbind: UInt32 = 0x0028_0028
+    static let exchangeUnbindOK: UInt32 = 0x0028_0033
+    static let queueDeclare: UInt32 = 0x0032_000A
+    static let queueDeclareOK: UInt32 = 0x0032_000B
+    static let queueBind: UInt32 = 0x0032_0014
+    static let queuePurge: UInt32 = 0x0032_001E
+    static let queuePurgeOK: UInt32 = 0x0032_001F
+    static let queueDelete: UInt32 = 0x0032_0028
+    static let queueDeleteOK: UInt32 = 0x0032_0029
+    static let queueUnbind: UInt32 = 0x0032_0032
+    static let basicQoS: UInt32 = 0x003C_000A
+    static let basicConsume: UInt32 = 0x003C_0014
+    static let basicConsumeOK: UInt32 = 0x003C_0015
+    static let basicCancel: UInt32 = 0x003C_001E
+    static let basicCancelOK: UInt32 = 0x003C_001F
+    static let basicPublish: UInt32 = 0x003C_0028
+    static let basicReturn: UInt32 = 0x003C_0032
+    static let basicDeliver: UInt32 = 0x003C_003C
+    static let basicAck: UInt32 = 0x003C_0050
+    static let basicReject: UInt32 = 0x003C_005A
+    static let basicNack: UInt32 = 0x003C_0078
+    static let confirmSelect: UInt32 = 0x0055_000A
+}

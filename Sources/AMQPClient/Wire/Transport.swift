@@ -1,0 +1,286 @@
+internal import CRabbitMQ
+import Glibc
+
+/// A frame, decoded. The bytes of a body are valid only while the frame is handled.
+@safe enum InboundFrame {
+    case method(channel: UInt16, InboundMethod)
+    case header(channel: UInt16, AMQPProperties?, bodySize: UInt64)
+    case body(channel: UInt16, UnsafeRawBufferPointer)
+    case heartbeat
+}
+
+/// One established connection, from the open socket to its loss: frames in, frames out, and what was negotiated.
+/// Confined to the thread of its event loop.
+final class Transport {
+    let handle: ConnectionHandle
+    let host: AMQPConfiguration.Host
+    var writer: FrameWriter
+    private var reader: FrameReader
+    let arena = EncodingArena()
+    private let decoding = EncodingArena()
+    private var methodMemo = MethodMemo()
+    private var propertyMemo = PropertyMemo()
+
+    /// What was agreed with the broker.
+    var channelMax: Int
+    var frameMax: Int { self.writer.frameMax }
+    var heartbeat: Duration = .zero
+
+    /// The channels that are open on the wire.
+    var wires: [UInt16: WireChannel] = [:]
+    /// Set as soon as the connection is given up, so that nothing more is read from it.
+    var isDefunct = false
+    /// Whether frames may be left in buffers although the socket is silent.
+    private(set) var hasBufferedInput = false
+    private(set) var lastReceived = ContinuousClock.now
+    private(set) var lastSent = ContinuousClock.now
+    /// When writing last came forward, or began.
+    private(set) var lastProgress = ContinuousClock.now
+    /// Who wants to know when everything up to a position of the stream is sent, in order.
+    private var flushWaits = Queue<(position: UInt64, body: (Bool) -> Void)>()
+    /// Whether log-in is complete.
+    var isEstablished = false
+    let openedAt = ContinuousClock.now
+
+    init(_ handle: consuming ConnectionHandle, host: AMQPConfiguration.Host, configuration: AMQPConfiguration) {
+        self.handle = handle
+        self.host = host
+        self.channelMax = configuration.channelMax
+        self.writer = FrameWriter(frameMax: configuration.frameMax)
+        self.reader = FrameReader(frameMax: configuration.frameMax)
+    }
+
+    /// Applies what `connection.tune` brought.
+    func tune(channelMax: Int, frameMax: Int, heartbeat: Duration) throws(AMQPError) {
+        self.channelMax = channelMax
+        self.writer.frameMax = frameMax
+        self.reader.frameMax = frameMax
+        self.heartbeat = heartbeat
+        if self.handle.isSecure {
+            try self.handle.tune(channelMax: channelMax, frameMax: frameMax)
+        }
+    }
+
+    // MARK: Writing
+
+    func append(_ method: OutboundMethod, on channel: UInt16) throws(AMQPError) {
+        try method.encode(on: channel, to: &self.writer, with: self.arena)
+    }
+
+    /// Appends a whole message, or nothing of it if a part cannot be encoded.
+    func append(
+        _ message: AMQPMessage,
+        exchange: String,
+        routingKey: String,
+        mandatory: Bool,
+        on channel: UInt16
+    ) throws(AMQPError) {
+        let start = self.writer.appended
+        let method = OutboundMethod.publish(exchange: exchange, routingKey: routingKey, mandatory: mandatory)
+        do {
+            try method.encode(on: channel, to: &self.writer, with: self.arena)
+            var properties = unsafe try message.properties.encode(with: self.arena)
+            unsafe try self.writer.appendHeader(on: channel, bodySize: message.body.count, &properties)
+            self.arena.reset()
+        } catch {
+            self.arena.reset()
+            self.writer.rollBack(to: start)
+            throw error.during(method.description)
+        }
+        self.writer.appendBody(message.body, on: channel)
+    }
+
+    /// Sends what the socket takes without waiting.
+    func flush() throws(AMQPError) {
+        if self.writer.isEmpty {
+            self.lastProgress = .now
+        }
+        while !self.writer.isEmpty {
+            let count = unsafe try self.writer.send { (waiting) throws(AMQPError) -> Int in
+                if self.handle.isSecure {
+                    unsafe try self.sendSecurely(waiting)
+                } else {
+                    unsafe try self.handle.send(waiting) ?? 0
+                }
+            }
+            guard count > 0 else { break }
+            self.lastSent = .now
+            self.lastProgress = self.lastSent
+        }
+        let sent = self.writer.sent
+        while let first = self.flushWaits.first, first.position <= sent {
+            _ = self.flushWaits.popFirst()
+            first.body(true)
+        }
+    }
+
+    /// Calls the closure when everything appended so far is sent, or with false when the connection is given up.
+    func whenSent(_ body: @escaping (Bool) -> Void) {
+        self.flushWaits.append((self.writer.appended, body))
+    }
+
+    func giveUp() {
+        self.isDefunct = true
+        for waiting in self.flushWaits.drain() {
+            waiting.body(false)
+        }
+    }
+
+    /// Under TLS only librabbitmq can write, and only frames it encodes itself: takes the first waiting frame apart
+    /// again and hands it over, if the socket has room.
+    private func sendSecurely(_ waiting: UnsafeRawBufferPointer) throws(AMQPError) -> Int {
+        guard self.handle.isWritable() else { return 0 }
+        defer { self.decoding.reset() }
+        let size = Int(unsafe UInt32(bigEndian: waiting.loadUnaligned(fromByteOffset: 3, as: UInt32.self)))
+        var frame = unsafe amqp_frame_t()
+        unsafe frame.frame_type = waiting[0]
+        unsafe frame.channel = UInt16(bigEndian: waiting.loadUnaligned(fromByteOffset: 1, as: UInt16.self))
+        let payload = unsafe UnsafeRawBufferPointer(rebasing: waiting[FrameType.headerSize..<FrameType.headerSize + size])
+        switch unsafe frame.frame_type {
+        case FrameType.method:
+            unsafe frame.payload.method.id = UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
+            unsafe try self.decodeMethod(payload, &frame.payload.method.decoded)
+        case FrameType.header:
+            unsafe frame.payload.properties.class_id = 60
+            unsafe frame.payload.properties.body_size =
+                UInt64(bigEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
+            guard unsafe self.decodeProperties(payload, &frame.payload.properties.decoded) else {
+                throw AMQPError.library(status: AMQP_STATUS_BAD_AMQP_DATA.rawValue, operation: "writing")
+            }
+        case FrameType.body:
+            unsafe frame.payload.body_fragment = Self.bytes(payload)
+        default:
+            break
+        }
+        unsafe try self.handle.send(&frame)
+        return FrameType.headerSize + size + 1
+    }
+
+    // MARK: Reading
+
+    /// Handles the frames that are there. At most one read from the socket, so that a flood of input cannot keep jobs
+    /// and timers waiting.
+    func read(_ body: (InboundFrame) throws(AMQPError) -> Void) throws(AMQPError) {
+        if self.handle.isSecure {
+            return try self.readSecurely(body)
+        }
+        let count = unsafe try self.reader.fill { (space) throws(AMQPError) -> Int in
+            unsafe try self.handle.receive(space) ?? 0
+        }
+        guard count > 0 else { return }
+        self.lastReceived = .now
+        while !self.isDefunct, let raw = try self.reader.next() {
+            try body(try self.decode(raw))
+        }
+    }
+
+    private func readSecurely(_ body: (InboundFrame) throws(AMQPError) -> Void) throws(AMQPError) {
+        self.hasBufferedInput = false
+        // As many frames as one read of a plain connection brings, roughly; the rest stays buffered.
+        for _ in 0..<256 {
+            var frame = unsafe amqp_frame_t()
+            guard !self.isDefunct, unsafe try self.handle.next(&frame) else { return }
+            self.lastReceived = .now
+            try body(unsafe try self.convert(frame))
+            unsafe self.handle.release(channel: frame.channel)
+        }
+        self.hasBufferedInput = true
+    }
+
+    private func decode(_ raw: RawFrame) throws(AMQPError) -> InboundFrame {
+        self.decoding.reset()
+        let payload = unsafe raw.payload
+        switch raw.type {
+        case FrameType.method:
+            var decoded: UnsafeMutableRawPointer?
+            unsafe try self.decodeMethod(payload, &decoded)
+            let id = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
+            return unsafe try self.method(id, raw.channel, decoded)
+        case FrameType.header:
+            guard unsafe UInt16(bigEndian: payload.loadUnaligned(as: UInt16.self)) == 60 else {
+                throw FrameReader.violation("a content header is not of the class basic")
+            }
+            var decoded: UnsafeMutableRawPointer?
+            let isDecoded = unsafe self.decodeProperties(payload, &decoded)
+            let bodySize = unsafe UInt64(bigEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
+            return .header(
+                channel: raw.channel,
+                isDecoded ? unsafe self.properties(decoded) : nil,
+                bodySize: bodySize
+            )
+        case FrameType.body:
+            return unsafe .body(channel: raw.channel, payload)
+        default:
+            return .heartbeat
+        }
+    }
+
+    private func convert(_ frame: amqp_frame_t) throws(AMQPError) -> InboundFrame {
+        let channel = unsafe frame.channel
+        switch unsafe frame.frame_type {
+        case FrameType.method:
+            return unsafe try self.method(frame.payload.method.id, channel, frame.payload.method.decoded)
+        case FrameType.header:
+            guard unsafe frame.payload.properties.class_id == 60 else {
+                throw FrameReader.violation("a content header is not of the class basic")
+            }
+            let bodySize = unsafe frame.payload.properties.body_size
+            return .header(
+                channel: channel,
+                unsafe self.properties(frame.payload.properties.decoded),
+                bodySize: bodySize
+            )
+        case FrameType.body:
+            let bytes = unsafe frame.payload.body_fragment
+            return unsafe .body(channel: channel, UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.len))
+        default:
+            throw FrameReader.violation("the broker wants another version of the protocol")
+        }
+    }
+
+    private func method(
+        _ id: UInt32,
+        _ channel: UInt16,
+        _ decoded: UnsafeMutableRawPointer?
+    ) throws(AMQPError) -> InboundFrame {
+        guard let decoded = unsafe decoded else {
+            throw FrameReader.violation("the method \(id) cannot be decoded")
+        }
+        return .method(channel: channel, unsafe InboundMethod(id: id, decoded: decoded, &self.methodMemo))
+    }
+
+    /// Nil when a table is nested beyond reason: such a message is refused, not the connection.
+    private func properties(_ decoded: UnsafeMutableRawPointer?) -> AMQPProperties? {
+        guard let decoded = unsafe decoded else { return nil }
+        let raw = unsafe decoded.load(as: amqp_basic_properties_t.self)
+        do {
+            return unsafe try AMQPProperties(decoding: raw, &self.propertyMemo)
+        } catch {
+            return nil
+        }
+    }
+
+    private func decodeMethod(
+        _ payload: UnsafeRawBufferPointer,
+        _ decoded: inout UnsafeMutableRawPointer?
+    ) throws(AMQPError) {
+        let id = unsafe UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
+        let arguments = unsafe Self.bytes(UnsafeRawBufferPointer(rebasing: payload[4...]))
+        let status = unsafe amqp_decode_method(id, self.decoding.decodingPool, arguments, &decoded)
+        guard status >= 0 else {
+            throw FrameReader.violation("a method (\(id >> 16), \(id & 0xFFFF)) cannot be decoded")
+        }
+    }
+
+    private func decodeProperties(
+        _ payload: UnsafeRawBufferPointer,
+        _ decoded: inout UnsafeMutableRawPointer?
+    ) -> Bool {
+        let encoded = unsafe Self.bytes(UnsafeRawBufferPointer(rebasing: payload[12...]))
+        return unsafe amqp_decode_properties(60, self.decoding.decodingPool, encoded, &decoded) >= 0
+    }
+
+    private static func bytes(_ buffer: UnsafeRawBufferPointer) -> amqp_bytes_t {
+        unsafe amqp_bytes_t(len: buffer.count, bytes: UnsafeMutableRawPointer(mutating: buffer.baseAddress))
+    }
+}

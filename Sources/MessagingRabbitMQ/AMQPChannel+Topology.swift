@@ -1,0 +1,52 @@
+internal import AMQPClient
+internal import Logging
+
+/// Declaring with oslo's patience: what exists with another durability is taken as it is (wire contract 1.3), since a
+/// peer may have made it, and it may hold messages.
+extension AMQPChannel {
+    func declare(_ route: Topology.Route, logger: Logger) async throws(AMQPError) {
+        try await declare(route.exchange, logger: logger)
+        try await declare(route.queue, logger: logger)
+        try await bindQueue(route.queue.name, to: route.exchange.name, routingKey: route.key)
+    }
+
+    func declare(_ exchange: Topology.Exchange, logger: Logger) async throws(AMQPError) {
+        try await adopting(exchange.name, logger: logger) { isDurable throws(AMQPError) in
+            try await declareExchange(
+                exchange.name, type: exchange.type, durable: isDurable ?? exchange.isDurable,
+                autoDelete: exchange.isAutoDeleted)
+        } other: {
+            !exchange.isDurable
+        }
+    }
+
+    func declare(_ queue: Topology.Queue, logger: Logger) async throws(AMQPError) {
+        try await adopting(queue.name, logger: logger) { isDurable throws(AMQPError) in
+            _ = try await declareQueue(
+                queue.name, durable: isDurable ?? queue.isDurable, autoDelete: queue.isAutoDeleted,
+                arguments: queue.arguments)
+        } other: {
+            !queue.isDurable
+        }
+    }
+
+    /// Declares; where that meets a 406, declares once more with the other durability.
+    ///
+    /// A passive declaration would do today, but could not be restored after a restart of the broker, when what was
+    /// adopted may be gone.
+    private func adopting(
+        _ name: String, logger: Logger, declare: (Bool?) async throws(AMQPError) -> Void, other: () -> Bool
+    ) async throws(AMQPError) {
+        do {
+            try await declare(nil)
+        } catch where error.code == .preconditionFailed {
+            do {
+                try await declare(other())
+            } catch where error.code == .preconditionFailed {
+                throw error
+            }
+            logger.info(
+                "adopted what exists with another durability", metadata: ["name": "\(name)", "reason": "\(error)"])
+        }
+    }
+}

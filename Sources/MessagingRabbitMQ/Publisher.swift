@@ -1,0 +1,74 @@
+internal import AMQPClient
+internal import Logging
+internal import Messaging
+internal import Synchronization
+
+/// Publishes with confirms over three channels of one connection.
+///
+/// A channel is closed by the broker with everything that is in flight on it, when one publish names an exchange that is
+/// gone. Fanout exchanges go with their last listener (wire contract 1.4), so they have a channel of their own, and so
+/// have the declarations.
+final class Publisher: Sendable {
+    private let declarations: AMQPChannel
+    private let direct: AMQPChannel
+    private let fanouts: AMQPChannel
+    private let logger: Logger
+    /// What was declared on this connection; the client restores it after a fault.
+    private let declared = Mutex<Set<String>>([])
+
+    init(_ connection: AMQPConnection, logger: Logger) async throws(AMQPError) {
+        self.declarations = try await connection.openChannel()
+        self.direct = try await connection.openChannel()
+        self.fanouts = try await connection.openChannel()
+        self.logger = logger
+        try await direct.confirmPublishes()
+        try await fanouts.confirmPublishes()
+    }
+
+    /// Publishes, and returns when the broker has confirmed.
+    ///
+    /// - Parameter exchange: The exchange, declared before the first use (wire contract 2.2); `nil` for the default one.
+    func publish(
+        _ message: Message, to exchange: Topology.Exchange?, key: String, options: SendOptions
+    ) async throws(AMQPError) {
+        let message = AMQPMessage(message)
+        guard let exchange else {
+            return try await direct.publish(
+                message, exchange: "", routingKey: key, mandatory: options.isMandatory, deadline: options.deadline)
+        }
+        let channel = exchange.type == .fanout ? fanouts : direct
+        do {
+            try await declare(exchange)
+            try await channel.publish(
+                message, exchange: exchange.name, routingKey: key, mandatory: options.isMandatory,
+                deadline: options.deadline)
+        } catch where error.code == .notFound {
+            // The exchange was deleted since. The broker took nothing, so it can be sent again.
+            declared.withLock { _ = $0.remove(exchange.name) }
+            try await declare(exchange)
+            try await channel.publish(
+                message, exchange: exchange.name, routingKey: key, mandatory: options.isMandatory,
+                deadline: options.deadline)
+        }
+    }
+
+    private func declare(_ exchange: Topology.Exchange) async throws(AMQPError) {
+        guard !declared.withLock({ $0.contains(exchange.name) }) else { return }
+        try await declarations.declare(exchange, logger: logger)
+        declared.withLock { _ = $0.insert(exchange.name) }
+    }
+}
+
+extension AMQPMessage {
+    /// A message as oslo sends it: persistent, although most queues are not (wire contract 2.2).
+    init(_ message: Message) {
+        var properties = AMQPProperties()
+        properties.contentType = "application/json"
+        properties.contentEncoding = "utf-8"
+        properties.deliveryMode = .persistent
+        properties.priority = 0
+        properties.headers = [:]
+        properties.expiration = message.timeToLive
+        self.init(properties: properties, body: message.body)
+    }
+}

@@ -1,0 +1,22 @@
+internal import AMQPClient
+internal import Messaging
+
+extension RPCError {
+    /// What an error of the AMQP client means to somebody who calls or serves.
+    init(_ error: AMQPError) {
+        let code: Code =
+            switch error.code {
+            case .timeout: .timeout
+            case .blocked: .blocked
+            case .unroutable: .noSuchServer
+            case .messageTooLarge: .tooLarge
+            case .closed: .closed
+            case .invalidArgument: .invalidTarget
+            case .connectFailed, .tlsFailed, .authenticationRefused, .notAllowed, .invalidConfiguration: .unreachable
+            case _ where error.outcomeIsUnknown: .connectionLost
+            case .connectionLost, .connectionClosed: .unreachable
+            default: .rejected
+            }
+        self.init(code, error.description, cause: error)
+    }
+}

@@ -1,0 +1,194 @@
+internal import AMQPClient
+public import Logging
+public import Messaging
+internal import Synchronization
+
+/// The transport over RabbitMQ, in oslo.messaging's topology and with its messages (wire contract 1 and 2).
+///
+/// ```swift
+/// let transport = RabbitMQTransport(try RabbitMQConfiguration(url: "rabbit://guest:guest@localhost:5672/"))
+/// ```
+///
+/// It has two connections, made when they are first needed: one to consume and one to publish, so that a broker that
+/// stops publishers (a memory alarm) does not stop acknowledgements. Both come back by themselves after a fault, with all
+/// that was declared.
+public final class RabbitMQTransport: Transport {
+    /// The calls that wait for a reply over this transport.
+    public let replies = ReplyRouter()
+
+    private let configuration: RabbitMQConfiguration
+    private let topology: Topology
+    private let logger: Logger
+    private let consuming: AMQPConnection
+    private let publishing: AMQPConnection
+    private let consumingIsOpen: Once<Void>
+    private let publisher: Once<Publisher>
+    private let replyQueue: Once<String>
+    private let isClosed = Mutex(false)
+
+    /// Creates a transport; nothing is connected before its first use.
+    ///
+    /// - Parameters:
+    ///   - configuration: The broker's address, and how queues are made.
+    ///   - logger: Where connections and recoveries are told of; never passwords or bodies.
+    public init(_ configuration: RabbitMQConfiguration, logger: Logger = Logger(label: "steward.rabbitmq")) {
+        self.configuration = configuration
+        self.logger = logger
+        let topology = Topology(configuration: configuration)
+        self.topology = topology
+        let consuming = Self.connection(configuration, role: "consume", logger: logger)
+        let publishing = Self.connection(configuration, role: "publish", logger: logger)
+        self.consuming = consuming
+        self.publishing = publishing
+        let consumingIsOpen = Once<Void> { try await Self.open(consuming, configuration) }
+        self.consumingIsOpen = consumingIsOpen
+        self.publisher = Once<Publisher> {
+            try await Self.open(publishing, configuration)
+            return try await Publisher(publishing, logger: logger)
+        }
+        self.replyQueue = Once<String> { [replies] in
+            try await consumingIsOpen.value(until: nil)
+            return try await Self.openReplyQueue(on: consuming, topology: topology, replies: replies, logger: logger)
+        }
+    }
+
+    private static func connection(
+        _ configuration: RabbitMQConfiguration, role: String, logger: Logger
+    ) -> AMQPConnection {
+        var settings = configuration.connection
+        settings.connectionName += ":\(role)"
+        var logger = logger
+        logger[metadataKey: "connection"] = "\(role)"
+        return AMQPConnection(settings, logger: logger)
+    }
+
+    private static func open(_ connection: AMQPConnection, _ configuration: RabbitMQConfiguration) async throws {
+        // A service is started before its broker as often as after it: by default it waits.
+        try await connection.open(timeout: configuration.startTimeout ?? .seconds(365 * 86_400))
+    }
+
+    /// Connects, without waiting for the first message; a program that starts can tell at once whether its broker is there.
+    ///
+    /// - Parameter timeout: How long to try; `nil` for the configuration's `startTimeout`.
+    /// - Throws: `RPCError` with the code `unreachable`.
+    public func open(timeout: Duration? = nil) async throws(RPCError) {
+        let deadline = timeout.map { ContinuousClock.now + $0 }
+        try await waiting(for: publishing) { _ = try await self.publisher.value(until: deadline) }
+        try await waiting(for: consuming) { try await self.consumingIsOpen.value(until: deadline) }
+    }
+
+    // MARK: Transport
+
+    /// Opens the reply queue; see `Transport`.
+    public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
+        if let name = replyQueue.current { return name }
+        return try await waiting(for: consuming) { try await self.replyQueue.value(until: deadline) }
+    }
+
+    /// Sends a message; see `Transport`.
+    public func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
+        if let deadline = options.deadline, deadline <= .now {
+            throw RPCError(.timeout, "the deadline had passed before the message was sent")
+        }
+        let publisher: Publisher
+        if let current = self.publisher.current {
+            publisher = current
+        } else {
+            publisher = try await waiting(for: publishing) { try await self.publisher.value(until: options.deadline) }
+        }
+        let (exchange, key): (Topology.Exchange?, String) =
+            switch destination {
+            case .topic(let topic, let exchange): (topology.controlExchange(exchange), topic)
+            case .server(let server, let topic, let exchange): (topology.controlExchange(exchange), "\(topic).\(server)")
+            // The fanout exchange ignores the key; oslo sends an empty one (wire contract 2.2).
+            case .fanout(let topic): (topology.fanoutExchange(topic), "")
+            case .queue(let name): (nil, name)
+            }
+        do {
+            try await publisher.publish(message, to: exchange, key: key, options: options)
+        } catch {
+            throw RPCError(error)
+        }
+    }
+
+    /// Listens on a server's addresses; see `Transport`.
+    public func listen(
+        on target: Target,
+        prefetch: Int,
+        onDeliveries: @escaping @Sendable ([Delivery]) -> Void
+    ) async throws(RPCError) -> any Listener {
+        let target = try target.validated()
+        guard let server = target.server else {
+            throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
+        }
+        try await waiting(for: consuming) { try await self.consumingIsOpen.value(until: nil) }
+        do {
+            return try await RabbitMQListener(
+                on: consuming,
+                routes: topology.routes(
+                    topic: target.topic, server: server, exchange: target.exchange, fanoutID: makeUniqueID()),
+                prefetch: configuration.prefetch ?? prefetch, logger: logger, onDeliveries: onDeliveries)
+        } catch {
+            throw RPCError(error)
+        }
+    }
+
+    /// Closes both connections; see `Transport`.
+    public func close() async {
+        let isFirst = isClosed.withLock { isClosed in
+            defer { isClosed = true }
+            return !isClosed
+        }
+        guard isFirst else { return }
+        replies.close(with: RPCError(.closed, "the transport was closed"))
+        await publishing.close()
+        await consuming.close()
+    }
+
+    // MARK: Support
+
+    /// Waits for something that needs a connection, and says of a deadline that passed why there was none.
+    private func waiting<Value: Sendable>(
+        for connection: AMQPConnection, _ body: () async throws -> Value
+    ) async throws(RPCError) -> Value {
+        guard !isClosed.withLock({ $0 }) else { throw RPCError(.closed, "the transport was closed") }
+        do {
+            return try await body()
+        } catch let error as AMQPError {
+            throw RPCError(error)
+        } catch is Eventual<Void>.DeadlinePassed {
+            throw unreachable(connection)
+        } catch is Eventual<Publisher>.DeadlinePassed {
+            throw unreachable(connection)
+        } catch is Eventual<String>.DeadlinePassed {
+            throw unreachable(connection)
+        } catch let error as RPCError {
+            throw error
+        } catch {
+            throw RPCError(.closed, "waiting for the broker was cancelled", cause: error)
+        }
+    }
+
+    private func unreachable(_ connection: AMQPConnection) -> RPCError {
+        guard case .recovering(let reason) = connection.state else {
+            return RPCError(.unreachable, "the broker did not answer before the deadline")
+        }
+        return RPCError(.unreachable, "the broker was not reached before the deadline: \(reason)", cause: reason)
+    }
+
+    private static func openReplyQueue(
+        on connection: AMQPConnection, topology: Topology, replies: ReplyRouter, logger: Logger
+    ) async throws(AMQPError) -> String {
+        let channel = try await connection.openChannel()
+        let queue = topology.transientQueue("reply_" + makeUniqueID())
+        try await channel.declare(queue, logger: logger)
+        // Without acknowledgement: a reply means something only to a caller that waits here and now, and a third of a
+        // client's work would be acknowledging.
+        _ = try await channel.consume(queue: queue.name, noAck: true) { deliveries in
+            replies.receive(deliveries.map { Delivery($0) })
+        } onCancelled: { cancellation in
+            logger.info("reply queue was taken away", metadata: ["reason": "\(cancellation)"])
+        }
+        return queue.name
+    }
+}

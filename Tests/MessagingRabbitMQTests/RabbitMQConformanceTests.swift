@@ -1,0 +1,56 @@
+import Logging
+import Messaging
+import MessagingRabbitMQ
+import MessagingTesting
+import TestSupport
+import Testing
+
+/// Not two at a time: one of the checks stops all publishers of the broker.
+@Suite(.serialized) struct RabbitMQConformanceTests {
+    @Test(.timeLimit(.minutes(2)), arguments: TransportConformance.checks)
+    func `the RabbitMQ transport conforms`(_ check: TransportConformance.Check) async throws {
+        let broker = try TestBroker()
+        try await broker.withVirtualHost { virtualHost in
+            try await check.run(on: RabbitMQHarness(broker: broker, virtualHost: virtualHost))
+        }
+    }
+}
+
+private final class RabbitMQHarness: TransportConformance.Harness {
+    private let broker: TestBroker
+    private let virtualHost: String
+    private let made = EventRecorder<RabbitMQTransport>()
+
+    init(broker: TestBroker, virtualHost: String) {
+        self.broker = broker
+        self.virtualHost = virtualHost
+    }
+
+    func makeTransport() async throws -> any Transport {
+        let url = broker.url(virtualHost: virtualHost, scheme: "rabbit")
+        let transport = RabbitMQTransport(try RabbitMQConfiguration(url: url))
+        made.record(transport)
+        return transport
+    }
+
+    func deleteQueue(_ name: String) async throws {
+        try await broker.deleteQueue(name, virtualHost: virtualHost)
+    }
+
+    func interrupt(_ transport: any Transport) async throws {
+        // The management API learns of a connection some time after it was made.
+        for _ in 1...100 {
+            if try await broker.closeConnections(virtualHost: virtualHost) > 0 { return }
+            try await ContinuousClock().sleep(for: .milliseconds(100))
+        }
+        throw TestBroker.Unavailable(description: "the management API shows no connection of this test")
+    }
+
+    func setBlocked(_ isBlocked: Bool) async throws {
+        try await broker.control("set_vm_memory_high_watermark", isBlocked ? "0" : "0.4")
+    }
+
+    func close() async {
+        for transport in made.events { await transport.close() }
+    }
+}
