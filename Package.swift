@@ -15,6 +15,7 @@ let settings: [SwiftSetting] = [
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
     name: "steward",
@@ -24,8 +25,11 @@ let package = Package(
         .library(name: "ServiceRuntime", targets: ["ServiceRuntime"]),
         .library(name: "ServiceDatabase", targets: ["ServiceDatabase"]),
         .library(name: "VolumeService", targets: ["VolumeService"]),
+        .executable(name: "volume-worker", targets: ["volume-worker"]),
+        .executable(name: "scheduler-worker", targets: ["scheduler-worker"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // Without its trait JSON, which brings in all of Foundation: the runtime reads its file with its own codec.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
@@ -92,6 +96,20 @@ let package = Package(
         .testTarget(
             name: "VolumeServiceTests",
             dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", "VolumeService", logging, grdb],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "volume-worker",
+            dependencies: [
+                "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging, argumentParser,
+            ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "scheduler-worker",
+            dependencies: [
+                "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging, argumentParser,
+            ],
             swiftSettings: settings
         ),
     ]

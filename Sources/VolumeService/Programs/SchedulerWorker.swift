@@ -6,20 +6,18 @@ public enum SchedulerWorker {
     /// What can be configured.
     ///
     /// `state_path` is among it so that all programs of a host can be configured alike; a scheduler keeps nothing on disk.
-    public static let options: [any ServiceOptionDeclaration] =
-        ServiceConfiguration.standardOptions + [
+    public static let options = ServiceConfiguration.options(
+        topic: SchedulerRPC.defaultTopic,
+        [
             ServiceOption<Duration>.startTimeout,
             ServiceOption<String>.volumeTopic,
             ServiceOption<Duration>.serviceDownTime,
             ServiceOption<String>.statePath,
         ]
+    )
 
     /// Runs the program.
-    public static let launcher = ServiceLauncher(
-        "scheduler-worker",
-        options: options,
-        defaults: ["topic": SchedulerRPC.defaultTopic]
-    )
+    public static let launcher = ServiceLauncher("scheduler-worker", options: options)
 
     /// Makes the service.
     ///

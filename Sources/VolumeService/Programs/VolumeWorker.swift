@@ -6,21 +6,19 @@ public import ServiceRuntime
 /// The state's directory holds `volumes`, one file for each volume, and `volumes.sqlite`.
 public enum VolumeWorker {
     /// What can be configured.
-    public static let options: [any ServiceOptionDeclaration] =
-        ServiceConfiguration.standardOptions + [
+    public static let options = ServiceConfiguration.options(
+        topic: VolumeRPC.defaultTopic,
+        [
             ServiceOption<Duration>.startTimeout,
             ServiceOption<String>.statePath,
             ServiceOption<String>.volumeBackendName,
             ServiceOption<Double>.maximumCapacity,
             ServiceOption<Int>.reservedPercentage,
         ]
+    )
 
     /// Runs the program.
-    public static let launcher = ServiceLauncher(
-        "volume-worker",
-        options: options,
-        defaults: ["topic": VolumeRPC.defaultTopic]
-    )
+    public static let launcher = ServiceLauncher("volume-worker", options: options)
 
     /// Opens the state's directory and makes the service.
     ///

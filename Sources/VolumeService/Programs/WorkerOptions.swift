@@ -68,3 +68,19 @@ public enum Software {
     /// The version of the software: what `service_version` answers.
     public static let version = "0.1.0"
 }
+
+extension ServiceConfiguration {
+    /// The standard options and those of a program, with the topic that it serves unless told otherwise.
+    static func options(
+        topic: String,
+        _ options: [any ServiceOptionDeclaration]
+    ) -> [any ServiceOptionDeclaration] {
+        let standard = standardOptions.map { option -> any ServiceOptionDeclaration in
+            guard option.name == ServiceOption<String>.topic.name else { return option }
+            return ServiceOption<String>(option.name, default: topic, help: option.help) {
+                $0.isEmpty ? "must not be empty" : nil
+            }
+        }
+        return standard + options
+    }
+}
