@@ -63,9 +63,10 @@ public final class RPCServer: Sendable {
         self.dispatcher = RPCDispatcher(endpoints: endpoints)
         self.configuration = configuration
         self.logger = logger
-        self.replySender = ReplySender(transport, retryLimit: configuration.replyRetryLimit, logger: logger)
-        self.intake = Intake(
-            slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
+        let intake = Intake(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
+        self.intake = intake
+        self.replySender = ReplySender(
+            transport, retryLimit: configuration.replyRetryLimit, stopped: intake.stopped, logger: logger)
     }
 
     /// How many handlers are running.

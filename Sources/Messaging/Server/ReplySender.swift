@@ -19,6 +19,8 @@ final class ReplySender: Sendable {
     private let transport: any Transport
     private let retryLimit: Duration
     private let logger: Logger
+    /// Comes when the server stops: then nobody waits any longer for callers that have vanished.
+    private let stopped: Eventual<Void>
     /// Queues that were not there when they were last tried, and until when they are taken for gone. A queue in here is
     /// offered each reply once and not again, so that a dead caller's backlog of calls costs nothing.
     private let gone = Mutex<[String: ContinuousClock.Instant]>([:])
@@ -26,7 +28,8 @@ final class ReplySender: Sendable {
     /// As many names as oslo remembers (wire contract 4.3).
     private static let maximumGone = 200
 
-    init(_ transport: any Transport, retryLimit: Duration, logger: Logger) {
+    init(_ transport: any Transport, retryLimit: Duration, stopped: Eventual<Void>, logger: Logger) {
+        self.stopped = stopped
         self.transport = transport
         self.retryLimit = retryLimit
         self.logger = logger
@@ -63,7 +66,10 @@ final class ReplySender: Sendable {
     /// (wire contract 4.3: each 0.25 s).
     func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
         let limit = min(deadline ?? .now + retryLimit, .now + retryLimit)
-        while ContinuousClock.now + .milliseconds(250) < limit {
+        var hasLastTry = false
+        while ContinuousClock.now + .milliseconds(250) < limit, !hasLastTry {
+            // One more try after the stop, for a caller that is just reconnecting.
+            hasLastTry = stopped.isResolved
             do {
                 try await Task.sleep(for: .milliseconds(250))
             } catch {
