@@ -20,6 +20,7 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 let package = Package(
     name: "steward",
     products: [
+        .library(name: "AMQPClient", targets: ["AMQPClient"]),
         .library(name: "Messaging", targets: ["Messaging"]),
         .library(name: "MessagingTesting", targets: ["MessagingTesting"]),
         .library(name: "ServiceRuntime", targets: ["ServiceRuntime"]),
@@ -46,6 +47,11 @@ let package = Package(
             name: "AMQPClient",
             dependencies: ["CRabbitMQ", logging],
             swiftSettings: settings + [.strictMemorySafety()]
+        ),
+        .testTarget(
+            name: "AMQPClientTests",
+            dependencies: ["AMQPClient", "TestSupport", logging],
+            swiftSettings: settings
         ),
         .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
         .testTarget(

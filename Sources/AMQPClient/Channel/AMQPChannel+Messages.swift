@@ -45,6 +45,7 @@ extension AMQPChannel {
     ///     together.
     ///   - onCancelled: Called on the connection's thread when the broker ended the consumer.
     /// - Returns: The consumer's tag.
+    /// - Throws: ``AMQPError``, for instance `notFound` (no such queue) or `accessRefused` (an exclusive consumer).
     @discardableResult
     public func consume(
         queue: String,
@@ -65,8 +66,10 @@ extension AMQPChannel {
         return try await self.connection.consume(self.id, record, onDelivery: onDelivery, onCancelled: onCancelled)
     }
 
-    /// Ends a consumer. When it returns, every message that the broker had sent it was handed over, and none follows.
-    /// A tag that is not known is no error.
+    /// Ends a consumer.
+    ///
+    /// When it returns, every message that the broker had sent it was handed over, and none follows. A tag that is not
+    /// known is no error.
     public func cancelConsumer(_ tag: String) async throws(AMQPError) {
         try await self.connection.cancelConsumer(self.id, tag)
     }
@@ -111,6 +114,8 @@ extension AMQPChannel {
     /// - Parameters:
     ///   - tag: The delivery.
     ///   - requeue: Whether it goes back to its queue; otherwise the broker drops it or dead-letters it.
+    /// - Returns: Whether it was written to the connection that the delivery belongs to.
+    /// - Throws: ``AMQPError/Code/cancelled`` or ``AMQPError/Code/timeout`` when it could not be written in time.
     @discardableResult
     public func reject(_ tag: AMQPDeliveryTag, requeue: Bool) async throws(AMQPError) -> Bool {
         try await self.connection.settle(self.id, [tag], .reject(requeue: requeue))

@@ -57,6 +57,7 @@ extension AMQPChannel {
     ///   - exclusive: Whether only this connection may use it, and it goes with the connection.
     ///   - autoDelete: Whether it goes with its last consumer.
     ///   - arguments: Such as `x-queue-type` or `x-message-ttl`.
+    /// - Returns: The queue's name and what is in it.
     /// - Throws: ``AMQPError/Code/preconditionFailed`` when it exists with other properties,
     ///   ``AMQPError/Code/resourceLocked`` when it is another connection's.
     @discardableResult
@@ -92,6 +93,7 @@ extension AMQPChannel {
     ///   - ifUnused: Whether it is kept when it has consumers.
     ///   - ifEmpty: Whether it is kept when it has messages.
     /// - Returns: The number of messages that went with it.
+    /// - Throws: ``AMQPError/Code/preconditionFailed`` when it is used or not empty and was to be kept then.
     @discardableResult
     public func deleteQueue(
         _ name: String,

@@ -20,6 +20,7 @@ public final class AMQPChannel: Sendable {
     ///   - count: The limit; 0 means none.
     ///   - global: Whether it counts for all consumers of the channel together. By default for each one that is
     ///     started afterwards.
+    /// - Throws: ``AMQPError``.
     public func setPrefetch(count: UInt16, global: Bool = false) async throws(AMQPError) {
         try await self.connection.setPrefetch(self.id, count: count, global: global)
     }
@@ -30,7 +31,9 @@ public final class AMQPChannel: Sendable {
     }
 
     /// Has a closure called, on the connection's thread, for mandatory messages that come back on a channel without
-    /// publisher confirms. With confirms, publishing itself fails instead.
+    /// publisher confirms.
+    ///
+    /// With confirms, publishing itself fails instead.
     public func onReturn(_ body: @escaping @Sendable (AMQPReturn) -> Void) async {
         await self.connection.setReturnHandler(self.id, body)
     }

@@ -1,5 +1,6 @@
-/// One life of a channel on the wire, from `channel.open` to its loss. What is tied to that life (delivery tags,
-/// confirms, unanswered methods) dies with it.
+/// One life of a channel on the wire, from `channel.open` to its loss.
+///
+/// What is tied to that life (delivery tags, confirms, unanswered methods) dies with it.
 final class WireChannel {
     let number: UInt16
     /// Unique in the connection object, over all channels and reconnections.

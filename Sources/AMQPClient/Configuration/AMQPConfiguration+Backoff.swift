@@ -1,6 +1,8 @@
 extension AMQPConfiguration {
     /// Pauses between attempts: growing, capped, and spread at random, so that many clients of one broker do not come
-    /// back in step ("full jitter"). They start anew after a success that lasted.
+    /// back in step ("full jitter").
+    ///
+    /// They start anew after a success that lasted.
     public struct Backoff: Sendable, Hashable {
         /// The longest first pause; 200 milliseconds by default.
         public var initial: Duration

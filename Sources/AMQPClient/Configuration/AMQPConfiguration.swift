@@ -1,4 +1,6 @@
-/// Where the broker is and how to talk to it. Secrets in it never show when it is printed.
+/// Where the broker is and how to talk to it.
+///
+/// Secrets in it never show when it is printed.
 public struct AMQPConfiguration: Sendable {
     /// One broker of a cluster, with the credentials for it.
     public struct Host: Sendable, Hashable {
@@ -30,31 +32,44 @@ public struct AMQPConfiguration: Sendable {
         public static let external = Mechanism(name: "EXTERNAL")
     }
 
-    /// The brokers. The first is tried first; after a failure the next one.
+    /// The brokers.
+    ///
+    /// The first is tried first; after a failure the next one.
     public var hosts: [Host]
     /// The virtual host, `/` by default.
     public var virtualHost: String
-    /// TLS, or nil for plain TCP. Nothing ever falls back from TLS to plain TCP.
+    /// TLS, or nil for plain TCP; nothing ever falls back from TLS to plain TCP.
     public var tls: TLS?
     /// How to log in; ``Mechanism/plain`` by default.
     public var mechanism: Mechanism
-    /// The name that the broker's management shows for the connection. Empty: none.
+    /// The name that the broker's management shows for the connection.
+    ///
+    /// Empty: none.
     public var connectionName: String
-    /// Silence after which either side takes the other for dead is twice this. 60 seconds by default; zero turns
-    /// heartbeats off. The broker may ask for less.
+    /// Silence after which either side takes the other for dead is twice this.
+    ///
+    /// 60 seconds by default; zero turns heartbeats off. The broker may ask for less.
     public var heartbeat: Duration
     /// The time for name resolution, TCP, TLS and log-in at one host; 10 seconds by default.
     public var connectTimeout: Duration
     /// The time for one operation, waiting for a lost connection included; 30 seconds by default.
     public var operationTimeout: Duration
-    /// The time for an orderly close; 5 seconds by default. Afterwards the socket is closed without ceremony.
+    /// The time for an orderly close; 5 seconds by default.
+    ///
+    /// Afterwards the socket is closed without ceremony.
     public var closeTimeout: Duration
-    /// The largest frame, 131,072 bytes by default, at least 4,096. The broker may ask for less.
+    /// The largest frame, 131,072 bytes by default, at least 4,096.
+    ///
+    /// The broker may ask for less.
     public var frameMax: Int
-    /// The number of channels, 2,047 by default. The broker may ask for less.
+    /// The number of channels, 2,047 by default.
+    ///
+    /// The broker may ask for less.
     public var channelMax: Int
     /// The largest body that is sent, and that is accepted: a larger delivery is rejected to the broker (which may
-    /// dead-letter it) without being held in memory. 64 MiB by default.
+    /// dead-letter it) without being held in memory.
+    ///
+    /// 64 MiB by default.
     public var maxBodySize: Int
     /// The pauses between attempts to connect again.
     public var backoff: Backoff
@@ -78,7 +93,9 @@ public struct AMQPConfiguration: Sendable {
 }
 
 extension AMQPConfiguration {
-    /// What makes a TLS connection. Chain and host name are verified unless that is turned off here.
+    /// What makes a TLS connection.
+    ///
+    /// Chain and host name are verified unless that is turned off here.
     public struct TLS: Sendable, Hashable {
         /// A PEM file with the authorities to trust; nil: those of the system.
         public var caFile: String?

@@ -18,7 +18,7 @@ extension AMQPConnection {
 
     /// A method of the program, sent as soon as the channel is open.
     ///
-    /// - Parameter repeatable: Whether it does no harm twice, so that it may be sent again after a lost connection.
+    /// `repeatable`: whether it does no harm twice, so that it may be sent again after a lost connection.
     func perform(
         on channel: ChannelState,
         until deadline: ContinuousClock.Instant,
@@ -68,7 +68,9 @@ extension AMQPConnection {
         }
     }
 
-    /// Opens a channel on the wire and sets it up as the program wants it. Called by the supervisor alone.
+    /// Opens a channel on the wire and sets it up as the program wants it.
+    ///
+    /// Called by the supervisor alone.
     func openWire(of channel: ChannelState, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
         guard let transport else { throw self.reopened("channel.open") }
         guard let number = (1...transport.channelMax).first(where: { transport.wires[UInt16($0)] == nil }) else {

@@ -95,7 +95,9 @@ extension AMQPConnection {
     }
 
     /// Opens the socket on a thread of its own, because librabbitmq and the resolver block; meanwhile this actor stays
-    /// responsive. The handle changes its owner once, through the box.
+    /// responsive.
+    ///
+    /// The handle changes its owner once, through the box.
     private func openSocket(
         to host: AMQPConfiguration.Host,
         until deadline: ContinuousClock.Instant
@@ -140,8 +142,10 @@ extension AMQPConnection {
 
     // MARK: Log-in
 
-    /// `connection.start` to `connection.open-ok`. Done here and not by librabbitmq's log-in, because that blocks, and
-    /// because what the broker proposes is checked before it is applied.
+    /// `connection.start` to `connection.open-ok`.
+    ///
+    /// Done here and not by librabbitmq's log-in, because that blocks, and because what the broker proposes is checked
+    /// before it is applied.
     private func logIn(
         _ transport: Transport,
         _ host: AMQPConfiguration.Host,
@@ -166,7 +170,8 @@ extension AMQPConnection {
         let tune: InboundMethod
         do {
             tune = try await self.nextControlMethod(until: deadline)
-        } catch where error.code == .connectionLost {
+        } catch {
+            guard error.code == .connectionLost else { throw error }
             var error = error
             error.message += "; brokers that cannot say it end the connection when the credentials are wrong"
             throw error
@@ -206,7 +211,9 @@ extension AMQPConnection {
         try transport.tune(channelMax: channelMax, frameMax: frameMax, heartbeat: .seconds(heartbeat))
     }
 
-    /// What this client can do. Without it the broker keeps the news of cancelled consumers to itself.
+    /// What this client can do.
+    ///
+    /// Without it the broker keeps the news of cancelled consumers to itself.
     private var clientProperties: AMQPTable {
         var properties: AMQPTable = [
             "product": "Steward",

@@ -89,7 +89,8 @@ extension AMQPConnection {
         if let wire = channel.wire, consumer.isActive {
             do {
                 _ = try await self.call(.cancel(tag: tag, noWait: false), on: wire, until: self.operationDeadline)
-            } catch where error.code == .connectionLost || error.code == .channelReopened {
+            } catch {
+                guard error.code == .connectionLost || error.code == .channelReopened else { throw error }
                 self.logger.debug("the consumer went with its connection", metadata: ["tag": "\(tag)"])
             }
         }

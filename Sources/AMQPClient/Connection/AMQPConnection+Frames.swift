@@ -1,7 +1,9 @@
 import Logging
 
 extension AMQPConnection {
-    /// One frame from the broker. An error thrown from here ends the connection.
+    /// One frame from the broker.
+    ///
+    /// An error thrown from here ends the connection.
     func received(_ frame: InboundFrame, on transport: Transport) throws(AMQPError) {
         switch frame {
         case .heartbeat: break
@@ -72,8 +74,9 @@ extension AMQPConnection {
         }
     }
 
-    /// The broker closed the connection because of one method. Its caller gets the broker's words, so that it is not
-    /// repeated for ever on one new connection after the other.
+    /// The broker closed the connection because of one method.
+    ///
+    /// Its caller gets the broker's words, so that it is not repeated for ever on one new connection after the other.
     private func failCulprits(of reply: CloseReply, on transport: Transport) {
         guard reply.methodID != 0 else { return }
         for wire in transport.wires.values {

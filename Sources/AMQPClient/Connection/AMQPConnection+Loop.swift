@@ -63,7 +63,9 @@ extension AMQPConnection: EventLoopClient {
         self.deliverBatches()
     }
 
-    /// Reading failed. If it is the broker that broke the protocol, it is told so; either way the connection ends.
+    /// Reading failed.
+    ///
+    /// If it is the broker that broke the protocol, it is told so; either way the connection ends.
     private func broke(_ transport: Transport, _ error: AMQPError) {
         if error.code == .protocolViolation, transport.isEstablished, !transport.isDefunct {
             self.logger.error("AMQP broker violated the protocol", metadata: ["error": "\(error)"])
@@ -103,8 +105,9 @@ extension AMQPConnection: EventLoopClient {
         self.loop.add(timer, at: self.nextCheck(transport, now: .now))
     }
 
-    /// The broker is taken for dead after two heartbeats of silence (AMQP 0-9-1, section 4.2.7). Ours are sent after
-    /// half of one.
+    /// The broker is taken for dead after two heartbeats of silence (AMQP 0-9-1, section 4.2.7).
+    ///
+    /// Ours are sent after half of one.
     private func checkLiveness() {
         guard let transport else { return }
         let now = ContinuousClock.now

@@ -155,8 +155,9 @@ extension AMQPConnection {
 }
 
 extension PublishRequest {
-    /// Whether the broker's words are about this message. They name the exchange, or the size that is too large; the
-    /// protocol has no better reference.
+    /// Whether the broker's words are about this message.
+    ///
+    /// They name the exchange, or the size that is too large; the protocol has no better reference.
     func isBlamed(by reply: CloseReply) -> Bool {
         reply.text.utf8.contains(subsequence: "'\(self.exchange)'".utf8)
             || reply.text.utf8.contains(subsequence: " \(self.message.body.count) ".utf8)

@@ -9,7 +9,9 @@ extension AMQPConnection {
                 await self.reconnect()
                 continue
             }
-            let due = self.repairs.due()
+            // Whatever needs the operations' channel waits until that is open.
+            let isLimited = self.operations.wire == nil
+            let due = self.repairs.due(withoutOperations: isLimited)
             if !due.isEmpty {
                 await self.repair(due)
                 continue
@@ -19,7 +21,7 @@ extension AMQPConnection {
                 self.refreshState()
                 self.logger.info("AMQP connection restored", metadata: ["host": "\(transport.host.name)"])
             }
-            await self.pauseUntilSignal(or: self.repairs.nextDue)
+            await self.pauseUntilSignal(or: self.repairs.nextDue(withoutOperations: isLimited))
         }
     }
 
@@ -78,24 +80,12 @@ extension AMQPConnection {
         self.signalSupervisor()
     }
 
-    /// Repairs in the order of rank; what has the same rank goes out together, without waiting for each answer.
+    /// Repairs items of one rank together, without waiting for each answer before the next is sent.
     private func repair(_ items: [RepairItem]) async {
-        var rest = items[...]
-        while let rank = rest.first?.rank, self.phase == .running {
-            let group = rest.prefix { $0.rank == rank }
-            rest = rest.dropFirst(group.count)
-            // In portions, so that the number of unanswered methods stays reasonable.
-            var start = group.startIndex
-            while start < group.endIndex {
-                let end = group.index(start, offsetBy: 64, limitedBy: group.endIndex) ?? group.endIndex
-                await withTaskGroup(of: Void.self) { tasks in
-                    for item in group[start..<end] {
-                        tasks.addTask { await self.repair(item) }
-                    }
-                }
-                start = end
+        await withTaskGroup(of: Void.self) { tasks in
+            for item in items {
+                tasks.addTask { await self.repair(item) }
             }
-            guard let transport, transport.isEstablished else { return }
         }
     }
 
@@ -163,7 +153,11 @@ extension AMQPConnection {
         guard let channel = self.channels[id], let consumer = channel.consumers[tag], consumer.isEstablished,
             !consumer.isActive
         else { return }
-        guard let wire = channel.wire else { throw self.reopened("basic.consume") }
+        guard let wire = channel.wire else {
+            // Asked for again as soon as the channel is open.
+            self.repairs.forget(.consumer(channel: id, tag: tag))
+            return
+        }
         // Asked on the operations' channel first: if the queue is missing, the error closes that one and not the
         // program's, where it would also give back every message that is being worked on.
         let queue = QueueRecord(name: consumer.record.queue)

@@ -1,6 +1,7 @@
 extension AMQPConnection {
-    /// Suspends the calling task until `wait` is finished. `start` begins the work whose end is waited for; if it
-    /// throws, the wait ends with that error.
+    /// Suspends the calling task until `wait` is finished.
+    ///
+    /// `start` begins the work whose end is waited for; if it throws, the wait ends with that error.
     ///
     /// A method of the actor on purpose: in a `nonisolated(nonsending)` function the closures below would run on the
     /// shared pool instead of the connection's thread.

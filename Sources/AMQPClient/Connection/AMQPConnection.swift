@@ -62,7 +62,9 @@ public actor AMQPConnection {
         unsafe self.loop.asUnownedSerialExecutor()
     }
 
-    /// Describes a connection. Nothing is started.
+    /// Describes a connection.
+    ///
+    /// Nothing is started.
     public init(_ configuration: AMQPConfiguration, logger: Logger) {
         self.configuration = configuration
         self.loop = AMQPEventLoop(name: "amqp")
@@ -77,7 +79,9 @@ public actor AMQPConnection {
     /// Where the connection stands at this moment.
     public nonisolated var state: AMQPConnectionState { self.stateBox.state }
 
-    /// Has a closure called on the connection's thread whenever ``state`` changes. It must not block.
+    /// Has a closure called on the connection's thread whenever ``state`` changes.
+    ///
+    /// It must not block.
     public nonisolated func onStateChange(_ body: @escaping @Sendable (AMQPConnectionState) -> Void) {
         self.stateBox.observe(body)
     }
@@ -138,8 +142,9 @@ public actor AMQPConnection {
         return AMQPChannel(id: channel.id, of: self)
     }
 
-    /// Closes the connection in order, within ``AMQPConfiguration/closeTimeout``, and ends its thread. What still
-    /// waits ends with ``AMQPError/Code/closed``. A second call changes nothing.
+    /// Closes the connection in order, within ``AMQPConfiguration/closeTimeout``, and ends its thread.
+    ///
+    /// What still waits ends with ``AMQPError/Code/closed``. A second call changes nothing.
     ///
     /// The close is completed even if the calling task is cancelled.
     public func close() async {

@@ -12,7 +12,9 @@ struct EventLoopInterest {
     var hasBufferedInput = false
 }
 
-/// The owner of a loop's socket. Everything is called on the loop's thread.
+/// The owner of a loop's socket.
+///
+/// Everything is called on the loop's thread.
 protocol EventLoopClient: AnyObject, Sendable {
     /// All jobs and timers that were due are done: write what they left, and say what to wait for.
     func loopWillWait() -> EventLoopInterest

@@ -7,6 +7,14 @@ enum RepairItem: Hashable {
     case channel(Int)
     case consumer(channel: Int, tag: String)
 
+    /// Whether the operations' channel must be open for it.
+    var needsOperations: Bool {
+        switch self {
+        case .operations, .channel: false
+        case .exchange, .queue, .binding, .consumer: true
+        }
+    }
+
     /// What a later one needs comes first.
     var rank: Int {
         switch self {
@@ -38,7 +46,6 @@ struct RepairQueue {
     }
 
     var isEmpty: Bool { self.schedules.isEmpty }
-    var nextDue: ContinuousClock.Instant? { self.schedules.values.lazy.map { $0.due }.min() }
 
     func contains(_ item: RepairItem) -> Bool {
         self.schedules[item] != nil
@@ -56,9 +63,16 @@ struct RepairQueue {
         }
     }
 
-    /// The items whose time has come, in the order in which they must be done.
-    func due(_ now: ContinuousClock.Instant = .now) -> [RepairItem] {
-        self.schedules.filter { $0.value.due <= now }.keys.sorted { $0.rank < $1.rank }
+    /// The items that are to be done next: those of the lowest rank whose time has come, and not too many at a time.
+    func due(withoutOperations isLimited: Bool, now: ContinuousClock.Instant = .now) -> [RepairItem] {
+        let items = self.schedules.filter { $0.value.due <= now && !(isLimited && $0.key.needsOperations) }.keys
+        guard let rank = items.lazy.map({ $0.rank }).min() else { return [] }
+        return Array(items.lazy.filter { $0.rank == rank }.prefix(64))
+    }
+
+    /// When the next item is to be done.
+    func nextDue(withoutOperations isLimited: Bool) -> ContinuousClock.Instant? {
+        self.schedules.lazy.filter { !(isLimited && $0.key.needsOperations) }.map { $0.value.due }.min()
     }
 
     mutating func succeeded(_ item: RepairItem, now: ContinuousClock.Instant = .now) {

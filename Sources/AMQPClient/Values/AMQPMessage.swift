@@ -2,7 +2,9 @@
 public struct AMQPMessage: Sendable, Hashable {
     /// What is said about the body.
     public var properties: AMQPProperties
-    /// The content. The protocol never looks into it.
+    /// The content.
+    ///
+    /// The protocol never looks into it.
     public var body: [UInt8]
 
     /// Makes a message.

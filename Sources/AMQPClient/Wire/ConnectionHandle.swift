@@ -10,7 +10,9 @@ import Glibc
     let descriptor: Int32
     let isSecure: Bool
 
-    /// Resolves the name, connects, and with TLS shakes hands. Blocks, at most for `timeout` after the name is known.
+    /// Resolves the name, connects, and with TLS shakes hands.
+    ///
+    /// Blocks, at most for `timeout` after the name is known.
     init(
         connectingTo host: AMQPConfiguration.Host,
         tls: AMQPConfiguration.TLS?,
@@ -127,7 +129,9 @@ extension ConnectionHandle {
 // MARK: TLS, by librabbitmq's own reading and writing
 
 extension ConnectionHandle {
-    /// Tells librabbitmq what was agreed. Its own heartbeats stay off: it would write them in the middle of ours.
+    /// Tells librabbitmq what was agreed.
+    ///
+    /// Its own heartbeats stay off: it would write them in the middle of ours.
     borrowing func tune(channelMax: Int, frameMax: Int) throws(AMQPError) {
         let status = unsafe amqp_tune_connection(self.raw, Int32(channelMax), Int32(frameMax), 0)
         guard status == AMQP_STATUS_OK.rawValue else {
@@ -135,7 +139,9 @@ extension ConnectionHandle {
         }
     }
 
-    /// The next frame, or false when none is there. The frame's memory is librabbitmq's until ``release(channel:)``.
+    /// The next frame, or false when none is there.
+    ///
+    /// The frame's memory is librabbitmq's until ``release(channel:)``.
     borrowing func next(_ frame: inout amqp_frame_t) throws(AMQPError) -> Bool {
         var nothing = timeval()
         let status = unsafe amqp_simple_wait_frame_noblock(self.raw, &frame, &nothing)

@@ -22,7 +22,9 @@ import Glibc
         unsafe self.pool.deallocate()
     }
 
-    /// Gives everything back. Pointers from before must not be used any more.
+    /// Gives everything back.
+    ///
+    /// Pointers from before must not be used any more.
     func reset() {
         unsafe recycle_amqp_pool(self.pool)
     }

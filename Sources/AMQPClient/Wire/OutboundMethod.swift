@@ -88,7 +88,9 @@ extension OutboundMethod: CustomStringConvertible {
         }
     }
 
-    /// The method that answers this one. Everywhere the next number, but for exchange.unbind.
+    /// The method that answers this one.
+    ///
+    /// Everywhere the next number, but for exchange.unbind.
     var replyID: UInt32 {
         self.id == MethodID.exchangeUnbind ? MethodID.exchangeUnbindOK : self.id + 1
     }

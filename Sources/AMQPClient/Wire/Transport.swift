@@ -1,7 +1,9 @@
 internal import CRabbitMQ
 import Glibc
 
-/// A frame, decoded. The bytes of a body are valid only while the frame is handled.
+/// A frame, decoded.
+///
+/// The bytes of a body are valid only while the frame is handled.
 @safe enum InboundFrame {
     case method(channel: UInt16, InboundMethod)
     case header(channel: UInt16, AMQPProperties?, bodySize: UInt64)
@@ -10,6 +12,7 @@ import Glibc
 }
 
 /// One established connection, from the open socket to its loss: frames in, frames out, and what was negotiated.
+///
 /// Confined to the thread of its event loop.
 final class Transport {
     let handle: ConnectionHandle
@@ -135,7 +138,9 @@ final class Transport {
         var frame = unsafe amqp_frame_t()
         unsafe frame.frame_type = waiting[0]
         unsafe frame.channel = UInt16(bigEndian: waiting.loadUnaligned(fromByteOffset: 1, as: UInt16.self))
-        let payload = unsafe UnsafeRawBufferPointer(rebasing: waiting[FrameType.headerSize..<FrameType.headerSize + size])
+        let payload = unsafe UnsafeRawBufferPointer(
+            rebasing: waiting[FrameType.headerSize..<FrameType.headerSize + size]
+        )
         switch unsafe frame.frame_type {
         case FrameType.method:
             unsafe frame.payload.method.id = UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
@@ -158,8 +163,9 @@ final class Transport {
 
     // MARK: Reading
 
-    /// Handles the frames that are there. At most one read from the socket, so that a flood of input cannot keep jobs
-    /// and timers waiting.
+    /// Handles the frames that are there.
+    ///
+    /// At most one read from the socket, so that a flood of input cannot keep jobs and timers waiting.
     func read(_ body: (InboundFrame) throws(AMQPError) -> Void) throws(AMQPError) {
         if self.handle.isSecure {
             return try self.readSecurely(body)

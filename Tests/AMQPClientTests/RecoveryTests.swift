@@ -1,0 +1,78 @@
+import AMQPClient
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(3))) struct RecoveryTests {
+    // FAULTS: an operator closes the connection.
+    @Test func `after the broker closed the connection everything works as before`() async throws {
+        try await withVirtualHost { url, name in
+            try await withConnection(url: url) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.confirmPublishes()
+                try await channel.declareExchange("topics", type: .topic)
+                let queue = try await channel.declareQueue(exclusive: true).name
+                try await channel.bindQueue(queue, to: "topics", routingKey: "a.*")
+                let received = Collector<AMQPDelivery>()
+                try await channel.consume(queue: queue, onDelivery: { received.add($0) })
+                try await channel.publish(AMQPMessage("before"), exchange: "topics", routingKey: "a.b")
+                let before = try #require(try await received.wait(for: 1).first)
+
+                try await closeConnections(virtualHost: name)
+                try await channel.publish(
+                    AMQPMessage("after"),
+                    exchange: "topics",
+                    routingKey: "a.c",
+                    mandatory: true
+                )
+                let all = try await received.wait { $0.contains { $0.message.text == "after" } }
+                #expect(try await !channel.acknowledge(before.deliveryTag))
+                let after = try #require(all.last)
+                #expect(try await channel.acknowledge(after.deliveryTag))
+                #expect(await channel.currentName(ofQueue: queue) != queue)
+            }
+        }
+    }
+
+    @Test func `a queue that is deleted under its consumer is declared and consumed again`() async throws {
+        try await withVirtualHost { url, name in
+            try await withConnection(url: url) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.confirmPublishes()
+                try await channel.declareQueue("work")
+                let received = Collector<AMQPDelivery>()
+                let cancelled = Collector<AMQPCancellation>()
+                try await channel.consume(
+                    queue: "work",
+                    onDelivery: { received.add($0) },
+                    onCancelled: { cancelled.add($0) }
+                )
+                try await TestBroker().deleteQueue("work", virtualHost: name)
+                #expect(try await cancelled.wait(for: 1).first?.resumes == true)
+                var isActive = false
+                for _ in 0..<400 where !isActive {
+                    isActive = await !channel.activeConsumers.isEmpty
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "work", mandatory: true)
+                try await received.wait(for: 1)
+            }
+        }
+    }
+
+    @Test func `a failed declaration disturbs nothing else on the channel`() async throws {
+        try await withConnection { connection in
+            let channel = try await connection.openChannel()
+            try await channel.confirmPublishes()
+            try await channel.declareQueue("work")
+            let received = Collector<AMQPDelivery>()
+            try await channel.consume(queue: "work", onDelivery: { received.add($0) })
+            try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "work")
+            let delivery = try #require(try await received.wait(for: 1).first)
+            let error = try await failure { try await channel.declareQueue("work", durable: true) }
+            #expect(error.code == .preconditionFailed)
+            #expect(error.replyCode == 406)
+            #expect(error.operation.contains("queue.declare 'work'"))
+            #expect(try await channel.acknowledge(delivery.deliveryTag))
+        }
+    }
+}
