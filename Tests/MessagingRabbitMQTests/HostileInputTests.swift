@@ -75,7 +75,7 @@ import Testing
             changed { $0.headers = ["compression": .table(["a": .array([.void, .double(1.5)])])] },
             changed { properties in
                 var deep = AMQPValue.void
-                for _ in 0..<100 { deep = .array([deep]) }
+                for _ in 0..<60 { deep = .array([deep]) }
                 properties.headers = ["\u{7F}": deep, String(repeating: "k", count: 128): .timestamp(.max)]
             },
             changed { $0.expiration = .seconds(3) },
