@@ -58,8 +58,11 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
         self.cause = cause
     }
 
-    /// The name of the exception and the message.
-    public var description: String { cause.map { "\(code): \(message): \($0)" } ?? "\(code): \(message)" }
+    /// The name of the exception, the message, and the cause where the message does not tell it.
+    public var description: String {
+        guard let cause, !message.contains("\(cause)") else { return "\(code): \(message)" }
+        return "\(code): \(message): \(cause)"
+    }
 }
 
 // MARK: - Kinds

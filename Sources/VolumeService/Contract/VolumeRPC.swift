@@ -1,4 +1,5 @@
 public import Messaging
+internal import ServiceRuntime
 
 /// The contract of the volume workers.
 ///
@@ -29,7 +30,7 @@ public enum VolumeRPC {
     /// Reads what the worker can do.
     public static let getCapabilities = RPCMethod<GetCapabilities, Capabilities>("get_capabilities", since: "3.0")
     /// Asks the worker to tell all schedulers what it can do, at once; schedulers fan it out when they start.
-    public static let publishServiceCapabilities = RPCMethod<Void, Void>("publish_service_capabilities", since: "3.0")
+    public static let publishServiceCapabilities = ManagerRPC.publishServiceCapabilities
 }
 
 /// The arguments of ``VolumeRPC/createVolume``.
