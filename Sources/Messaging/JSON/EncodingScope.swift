@@ -18,6 +18,8 @@ final class EncodingScope: Encoder {
     let output: EncodingOutput
     private let parent: EncodingScope?
     private let place: Place
+    /// The way to a scope without a parent.
+    private let rootPath: [any CodingKey]
     /// The containers around this value.
     private let depth: Int
     /// The number of open scopes of the output while this one is the innermost.
@@ -25,25 +27,48 @@ final class EncodingScope: Encoder {
     private var shape = Shape.empty
     private(set) var count = 0
 
-    init(output: EncodingOutput, parent: EncodingScope?, place: Place) {
+    /// The scope of a whole document.
+    init(output: EncodingOutput) {
         self.output = output
+        self.parent = nil
+        self.place = .whole
+        self.rootPath = []
+        self.depth = 0
+        self.openScopes = 0
+    }
+
+    /// The scope of a value inside of `parent`'s.
+    private init(parent: EncodingScope, place: Place) {
+        self.output = parent.output
         self.parent = parent
         self.place = place
-        if let parent {
-            self.depth = parent.shape == .keyed || parent.shape == .unkeyed ? parent.depth + 1 : parent.depth
-            self.openScopes = output === parent.output ? parent.openScopes + 1 : 1
-        } else {
-            self.depth = 0
-            self.openScopes = 0
-        }
+        self.rootPath = []
+        self.depth = parent.innerDepth
+        self.openScopes = parent.openScopes + 1
     }
+
+    /// The scope of a container that is filled later, into an output of its own.
+    ///
+    /// The outer output holds it, so that a reference to its parent would be a cycle.
+    private init(output: EncodingOutput, outer: EncodingScope, place: Place) {
+        self.output = output
+        self.parent = nil
+        self.place = place
+        self.rootPath = outer.codingPath
+        self.depth = outer.innerDepth
+        self.openScopes = output.openScopes
+    }
+
+    private var innerDepth: Int { self.shape == .keyed || self.shape == .unkeyed ? self.depth + 1 : self.depth }
 
     var userInfo: [CodingUserInfoKey: Any] { [:] }
 
     var codingPath: [any CodingKey] {
         var path: [any CodingKey] = []
+        var root: [any CodingKey] = []
         var scope: EncodingScope? = self
         while let current = scope {
+            root = current.rootPath
             switch current.place {
             case .whole: break
             case .key(let key): path.append(JSONKey(stringValue: key))
@@ -51,7 +76,7 @@ final class EncodingScope: Encoder {
             }
             scope = current.parent
         }
-        return path.reversed()
+        return root + path.reversed()
     }
 
     // MARK: - Containers
@@ -164,7 +189,7 @@ final class EncodingScope: Encoder {
     }
 
     private func writeScoped(_ value: some Encodable, at place: Place) throws {
-        let child = EncodingScope(output: self.output, parent: self, place: place)
+        let child = EncodingScope(parent: self, place: place)
         // Types that wrap others take a scope without adding to the depth of the document.
         guard child.depth <= self.output.maximumDepth, child.openScopes < 2048 else { throw self.output.tooDeep }
         self.output.openScopes = child.openScopes
@@ -187,7 +212,12 @@ final class EncodingScope: Encoder {
         } catch {
             self.output.failure = self.output.failure ?? error
         }
-        return self.output.insert(parent: self, place: .init(key, index))
+        let writer = JSONWriter(like: self.output.writer)
+        let output = EncodingOutput(writer: writer, maximumDepth: self.output.maximumDepth)
+        output.openScopes = 1
+        let scope = EncodingScope(output: output, outer: self, place: .init(key, index))
+        self.output.insert(scope)
+        return scope
     }
 
     // MARK: - Misuse

@@ -119,6 +119,9 @@ extension JSONValue {
 
 extension JSONValue: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral {
     /// Creates `null`.
+    ///
+    /// Where an optional value is meant, as in `flag ? nil : value`, the compiler may take `nil` for `null`: write
+    /// `.null` or `.none` there to say which it is.
     public init(nilLiteral: ()) { self = .null }
 
     /// Creates a boolean.

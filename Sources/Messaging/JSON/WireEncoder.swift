@@ -124,18 +124,14 @@ final class EncodingOutput {
 
     /// Writes the whole value.
     func write(_ value: some Encodable) throws {
-        try EncodingScope(output: self, parent: nil, place: .whole).write(value)
+        try EncodingScope(output: self).write(value)
         if let failure = self.failure { throw failure }
         for insert in self.inserts { try insert.scope.finish() }
     }
 
     /// Keeps the present place for a container that is filled later.
-    func insert(parent: EncodingScope, place: EncodingScope.Place) -> EncodingScope {
-        let output = EncodingOutput(writer: JSONWriter(like: self.writer), maximumDepth: self.maximumDepth)
-        let scope = EncodingScope(output: output, parent: parent, place: place)
-        output.openScopes = 1
+    func insert(_ scope: EncodingScope) {
         self.inserts.append((self.writer.count, scope))
-        return scope
     }
 
     /// Takes back what was written and kept after the first `count` bytes.

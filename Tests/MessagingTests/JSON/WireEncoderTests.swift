@@ -86,6 +86,37 @@ struct WireEncoderTests {
         #expect(request.args.text == expected)
     }
 
+    @Test func `containers know their place and are released`() throws {
+        struct Probe: Encodable {
+            let record: ([String]) -> Void
+            func encode(to encoder: any Encoder) throws {
+                self.record(encoder.codingPath.map(\.stringValue))
+                var single = encoder.singleValueContainer()
+                try single.encode(1)
+            }
+        }
+        struct Nesting: Encodable {
+            let probe: Probe
+            let keep: (EncodedPlace) -> Void
+            func encode(to encoder: any Encoder) throws {
+                var keyed = encoder.container(keyedBy: WireEncoderTests.Key.self)
+                var nested = keyed.nestedUnkeyedContainer(forKey: .b)
+                try nested.encode(0)
+                var inner = nested.nestedContainer(keyedBy: WireEncoderTests.Key.self)
+                try inner.encode(self.probe, forKey: .a)
+                self.keep(EncodedPlace(object: encoder as AnyObject))
+            }
+        }
+        struct EncodedPlace { weak var object: AnyObject? }
+        var path: [String] = []
+        var place: EncodedPlace?
+        let value = Nesting(probe: Probe { path = $0 }, keep: { place = $0 })
+        #expect(try self.encode(["k": value]) == #"{"k":{"b":[0,{"a":1}]}}"#)
+        #expect(path == ["k", "b", "1", "a"])
+        #expect(place != nil)
+        #expect(place?.object == nil)
+    }
+
     @Test func `a subclass writes through its superclass`() throws {
         class Base: Codable {
             var base = 1
