@@ -68,6 +68,11 @@ final class TestClock: Clock, Sendable {
         }
     }
 
+    /// Whether somebody sleeps until a time.
+    func hasSleeper(until offset: Duration) -> Bool {
+        self.state.withLock { $0.hasSleeper(until: Instant(offset: offset)) }
+    }
+
     /// Moves the time and wakes who has slept long enough.
     func advance(by duration: Duration) {
         let woken = self.state.withLock { state -> [Sleeper] in

@@ -11,18 +11,20 @@ extension ManagerService {
         defer { self.readiness.fulfil(false) }
         let tasks = try self.tasks.get()
         try await withGracefulShutdownHandler {
-            guard try await self.initHost() else { return }
+            let manager = self.manager
+            guard try await self.isDone("initHost", { try await manager.initHost() }) else { return }
             try await self.serve(tasks)
         } onGracefulShutdown: {
             self.stop()
         }
+        self.logger.info("stopped")
     }
 
-    /// Lets the manager make itself ready; answers whether it did, and not whether the service was stopped meanwhile.
-    private func initHost() async throws -> Bool {
+    /// Runs a step of the manager's start; answers whether it was done, and not called off by a stop.
+    private func isDone(_ name: String, _ step: @escaping @Sendable () async throws -> Void) async throws -> Bool {
         try await withThrowingTaskGroup(of: Bool.self) { group in
             group.addTask {
-                try await self.started("initHost") { try await self.manager.initHost() }
+                try await step()
                 return true
             }
             group.addTask {
@@ -33,22 +35,14 @@ extension ManagerService {
             do {
                 return try await group.next() == true && self.stopped.current == nil
             } catch {
-                // An error of a manager whose start was called off is not one of the service.
+                // An error of a start that was called off is not one of the service.
                 guard self.stopped.current == nil else { return false }
-                throw error
+                throw ServiceError(
+                    .startFailed,
+                    "\(self.target): \(name) of \(type(of: self.manager)) failed",
+                    cause: error
+                )
             }
-        }
-    }
-
-    private func started(_ step: String, _ body: () async throws -> Void) async throws {
-        do {
-            try await body()
-        } catch {
-            throw ServiceError(
-                .startFailed,
-                "\(self.target): \(step) of \(type(of: self.manager)) failed",
-                cause: error
-            )
         }
     }
 
@@ -78,33 +72,33 @@ extension ManagerService {
                 return .stop
             }
             var failure: (any Error)?
-            for _ in 0..<3 {
-                do {
-                    // The server's end is the end: without it the manager is deaf.
-                    if try await group.next() == .server { group.cancelAll() }
-                } catch {
-                    failure = failure ?? error
-                    // What is left ends by itself when it is told to; a running handler keeps its grace period.
-                    self.stop()
-                    if listening.current == nil { group.cancelAll() }
+            while let part = await group.nextResult() {
+                switch part {
+                case .success(.server) where self.stopped.current == nil && !Task.isCancelled:
+                    failure = failure ?? ServiceError(.stopped, "\(self.target): the server ended by itself")
+                case .success: break
+                case .failure(let error): failure = failure ?? error
                 }
+                // The end of one is the end of all, with the same grace as any: what runs may finish.
+                self.stop()
+                listening.fulfil()
             }
             if let failure { throw failure }
         }
-        self.logger.info("stopped")
     }
 
     /// What the manager does by itself while it is reachable.
     private func manage(_ tasks: PeriodicTaskContext) async throws {
         guard self.stopped.current == nil else { return }
-        try await self.started("initHostWithRPC") { try await self.manager.initHostWithRPC() }
+        let manager = self.manager
+        guard try await self.isDone("initHostWithRPC", { try await manager.initHostWithRPC() }) else { return }
         self.logger.info(
             "ready",
             metadata: ["topic": "\(self.target.topic)", "host": "\(self.target.server ?? "")"]
         )
         self.readiness.fulfil(true)
         await withTaskGroup(of: Void.self) { group in
-            if let manager = self.manager as? any SchedulerDependentManager {
+            if let manager = manager as? any SchedulerDependentManager {
                 group.addTask { await self.publishChanges(of: manager) }
             }
             await tasks.table.run(tasks, until: self.stopped, gracePeriod: self.gracePeriod)

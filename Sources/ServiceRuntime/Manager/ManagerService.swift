@@ -51,7 +51,7 @@ public final class ManagerService: Service {
     ) {
         var logger = logger
         let target = Target.topic(topic, server: host ?? manager.host)
-        logger[metadataKey: "service"] = "\(target)"
+        logger[metadataKey: "server"] = "\(target)"
         let scheduler = SchedulerAPI(
             transport,
             topic: configuration[.schedulerTopic],

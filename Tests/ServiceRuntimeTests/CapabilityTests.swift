@@ -1,0 +1,139 @@
+import Logging
+import Messaging
+import Testing
+
+@testable import ServiceRuntime
+
+@Suite(.timeLimit(.minutes(1)))
+struct CapabilityTests {
+    private actor VolumeManager: SchedulerDependentManager {
+        nonisolated let host = "node-1@disk"
+        nonisolated let serviceName = "volume"
+        nonisolated let serviceCapabilities = ServiceCapabilities()
+        nonisolated var endpoint: RPCEndpoint { RPCEndpoint(version: "3.20") {} }
+    }
+
+    private let transport = InMemoryTransport(InMemoryBroker())
+    private let manager = VolumeManager()
+    private let clock = TestClock()
+    private let events = Events()
+
+    private func withServices(
+        schedulers: [String] = ["scheduler-1"],
+        _ body: (ManagerService) async throws -> Void
+    ) async throws {
+        let events = self.events
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            let services = schedulers.map { host in
+                let endpoint = RPCEndpoint(version: "3.12") {
+                    SchedulerAPI.updateServiceCapabilities.handled { _, report in
+                        events.add("\(host): \(report.serviceName) \(report.host) \(report.capabilities)")
+                    }
+                }
+                return ManagerService(
+                    TestManager(host: host, endpoint: endpoint),
+                    topic: "cinder-scheduler",
+                    transport: self.transport
+                )
+            }
+            for service in services {
+                group.addTask { try await service.run() }
+                try await service.waitUntilReady()
+            }
+            defer { for service in services { service.stop() } }
+            try await withManagerService(
+                ManagerService(self.manager, topic: "cinder-volume", transport: self.transport, clock: self.clock)
+            ) { try await body($0) }
+        }
+    }
+
+    private func free(_ gigabytes: Int, at scheduler: String = "scheduler-1") -> String {
+        "\(scheduler): volume node-1@disk {\"free_capacity_gb\":\(gigabytes)}"
+    }
+
+    @Test func `what is known at the start is published at once, to all schedulers`() async throws {
+        self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
+        try await withServices(schedulers: ["scheduler-1", "scheduler-2"]) { _ in
+            await self.events.wait(for: free(10))
+            await self.events.wait(for: free(10, at: "scheduler-2"))
+        }
+    }
+
+    @Test func `nothing is published before there is something, then it is at once`() async throws {
+        try await withServices { service in
+            let due = try await nextRun(of: service)
+            self.clock.advance(by: due)
+            _ = try await nextRun(of: service, after: due)
+            #expect(self.events.all.isEmpty)
+            try self.manager.updateServiceCapabilities(encoding: ["free_capacity_gb": 9])
+            await self.events.wait(for: free(9))
+        }
+        #expect(self.events.all == [free(9)])
+    }
+
+    @Test func `every change is published, an equal value is not`() async throws {
+        try await withServices { _ in
+            for gigabytes in [9, 8, 7] {
+                self.manager.updateServiceCapabilities(["free_capacity_gb": .integer(gigabytes)])
+                self.manager.updateServiceCapabilities(["free_capacity_gb": .integer(gigabytes)])
+                await self.events.wait(for: free(gigabytes))
+            }
+        }
+        #expect(self.events.all == [free(9), free(8), free(7)])
+    }
+
+    @Test func `the periodic task repeats the latest value`() async throws {
+        self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
+        try await withServices { service in
+            await self.events.wait(for: free(10))
+            for run in 2...3 {
+                let due = try await nextRun(of: service)
+                self.clock.advance(by: due - self.clock.now.offset)
+                await self.events.wait(for: free(10), count: run)
+                _ = try await nextRun(of: service, after: due)
+            }
+            #expect(service.periodicTaskStatuses.first?.name == "publish_service_capabilities")
+            #expect(service.periodicTaskStatuses.first?.runs == 2)
+        }
+    }
+
+    @Test func `a starting scheduler gets it when it asks`() async throws {
+        self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
+        try await withServices { _ in
+            await self.events.wait(for: free(10))
+            try await RPCClient(self.transport, target: .topic("cinder-volume")).fanout(
+                ManagerRPC.publishServiceCapabilities
+            )
+            await self.events.wait(for: free(10), count: 2)
+        }
+    }
+
+    @Test func `nil ends the publication`() async throws {
+        self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
+        self.manager.updateServiceCapabilities(nil)
+        #expect(self.manager.serviceCapabilities.latest == nil)
+        try await self.manager.serviceCapabilities.publish { _ in Issue.record("there is nothing to publish") }
+    }
+
+    @Test func `a value that changes while it is sent is sent again, so that the last report is the latest`()
+        async throws
+    {
+        let capabilities = ServiceCapabilities()
+        capabilities.update(1)
+        var sent: [JSONValue] = []
+        try await capabilities.publish { value in
+            sent.append(value)
+            if value == 1 { capabilities.update(2) }
+        }
+        #expect(sent == [1, 2])
+    }
+
+    /// The time that the periodic task sleeps until, once it does, and once what was due at `last` has ended.
+    private func nextRun(of service: ManagerService, after last: Duration = .zero) async throws -> Duration {
+        while true {
+            let next = try #require(service.periodicTaskStatuses.first?.nextRun)
+            if next > last, self.clock.hasSleeper(until: next) { return next }
+            await Task.yield()
+        }
+    }
+}
