@@ -14,7 +14,8 @@ public struct RPCError: Error, Sendable {
         public static let timeout = Code(kind: .timeout)
         /// No queue takes what is sent to the target: nobody serves this topic, or no such host does.
         public static let noSuchServer = Code(kind: .noSuchServer)
-        /// The remote method was run and answered with a failure, or the server refused the request; see ``RPCError/failure``.
+        /// The remote method was run and answered with a failure, or the server refused the request; see
+        /// ``RPCError/failure``.
         public static let remote = Code(kind: .remote)
         /// The target cannot be used for this: a fanout call, a name that AMQP cannot carry.
         public static let invalidTarget = Code(kind: .invalidTarget)
@@ -54,6 +55,12 @@ public struct RPCError: Error, Sendable {
     public let cause: (any Error)?
 
     /// Creates an error.
+    ///
+    /// - Parameters:
+    ///   - code: What kind of error it is.
+    ///   - message: What was wrong and what can be done, for people.
+    ///   - failure: The failure that the remote side reported.
+    ///   - cause: The error beneath this one.
     public init(_ code: Code, _ message: String, failure: RemoteFailure? = nil, cause: (any Error)? = nil) {
         self.code = code
         self.message = message

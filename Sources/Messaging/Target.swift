@@ -9,7 +9,7 @@ public struct Target: Sendable, Hashable {
     public var topic: String
     /// The host of a topic, or `nil` for any of them.
     public var server: String?
-    /// Whether every server of the topic is meant. Only casts can be fanned out.
+    /// Whether every server of the topic is meant; only casts can be fanned out.
     public var isFanout: Bool
 
     /// Creates a target.
@@ -27,6 +27,12 @@ public struct Target: Sendable, Hashable {
     }
 
     /// The target of a topic: any of its servers, or the one that is named.
+    ///
+    /// - Parameters:
+    ///   - topic: The name of the service.
+    ///   - server: One host of the topic; `nil` (the default) for any.
+    ///   - exchange: The control exchange; `nil` (the default) for the transport's own.
+    /// - Returns: The target.
     public static func topic(_ topic: String, server: String? = nil, exchange: String? = nil) -> Target {
         Target(topic: topic, server: server, exchange: exchange)
     }
@@ -40,7 +46,10 @@ public struct Target: Sendable, Hashable {
         // The fanout queue's name is the longest that is made of a topic: "_fanout_" and 32 digits.
         for (what, name) in [("topic", topic), ("server", server ?? ""), ("exchange", exchange ?? "")] {
             guard name.utf8.count <= 200, !name.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
-                throw RPCError(.invalidTarget, "the \(what) of a target is at most 200 bytes without control characters")
+                throw RPCError(
+                    .invalidTarget,
+                    "the \(what) of a target is at most 200 bytes without control characters"
+                )
             }
         }
         guard !topic.utf8.contains(where: Self.isPattern), server?.utf8.contains(where: Self.isPattern) != true else {

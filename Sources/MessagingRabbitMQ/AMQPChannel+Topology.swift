@@ -13,8 +13,11 @@ extension AMQPChannel {
     func declare(_ exchange: Topology.Exchange, logger: Logger) async throws(AMQPError) {
         try await adopting(exchange.name, logger: logger) { isDurable throws(AMQPError) in
             try await declareExchange(
-                exchange.name, type: exchange.type, durable: isDurable ?? exchange.isDurable,
-                autoDelete: exchange.isAutoDeleted)
+                exchange.name,
+                type: exchange.type,
+                durable: isDurable ?? exchange.isDurable,
+                autoDelete: exchange.isAutoDeleted
+            )
         } other: {
             !exchange.isDurable
         }
@@ -23,8 +26,11 @@ extension AMQPChannel {
     func declare(_ queue: Topology.Queue, logger: Logger) async throws(AMQPError) {
         try await adopting(queue.name, logger: logger) { isDurable throws(AMQPError) in
             _ = try await declareQueue(
-                queue.name, durable: isDurable ?? queue.isDurable, autoDelete: queue.isAutoDeleted,
-                arguments: queue.arguments)
+                queue.name,
+                durable: isDurable ?? queue.isDurable,
+                autoDelete: queue.isAutoDeleted,
+                arguments: queue.arguments
+            )
         } other: {
             !queue.isDurable
         }
@@ -35,18 +41,23 @@ extension AMQPChannel {
     /// A passive declaration would do today, but could not be restored after a restart of the broker, when what was
     /// adopted may be gone.
     private func adopting(
-        _ name: String, logger: Logger, declare: (Bool?) async throws(AMQPError) -> Void, other: () -> Bool
+        _ name: String,
+        logger: Logger,
+        declare: (Bool?) async throws(AMQPError) -> Void,
+        other: () -> Bool
     ) async throws(AMQPError) {
         do {
             try await declare(nil)
-        } catch where error.code == .preconditionFailed {
+        } catch let error where error.code == .preconditionFailed {
             do {
                 try await declare(other())
-            } catch where error.code == .preconditionFailed {
+            } catch let error where error.code == .preconditionFailed {
                 throw error
             }
             logger.info(
-                "adopted what exists with another durability", metadata: ["name": "\(name)", "reason": "\(error)"])
+                "adopted what exists with another durability",
+                metadata: ["name": "\(name)", "reason": "\(error)"]
+            )
         }
     }
 }

@@ -1,8 +1,10 @@
 internal import Messaging
 internal import Synchronization
 
-/// Something that is made at its first use, once, however many ask for it at the same time; each waits no longer than its
-/// own deadline, and the making goes on without it. After a failure the next one who asks starts anew.
+/// Something that is made at its first use, once, however many ask for it at the same time.
+///
+/// Each waits no longer than its own deadline, and the making goes on without it. After a failure the next one who asks
+/// starts anew.
 final class Once<Value: Sendable>: Sendable {
     private enum State {
         case idle

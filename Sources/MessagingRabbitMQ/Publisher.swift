@@ -5,9 +5,9 @@ internal import Synchronization
 
 /// Publishes with confirms over three channels of one connection.
 ///
-/// A channel is closed by the broker with everything that is in flight on it, when one publish names an exchange that is
-/// gone. Fanout exchanges go with their last listener (wire contract 1.4), so they have a channel of their own, and so
-/// have the declarations.
+/// A channel is closed by the broker with everything that is in flight on it, when one publish names an exchange that
+/// is gone. Fanout exchanges go with their last listener (wire contract 1.4), so they have a channel of their own, and
+/// so have the declarations.
 final class Publisher: Sendable {
     private let declarations: AMQPChannel
     private let direct: AMQPChannel
@@ -27,28 +27,44 @@ final class Publisher: Sendable {
 
     /// Publishes, and returns when the broker has confirmed.
     ///
-    /// - Parameter exchange: The exchange, declared before the first use (wire contract 2.2); `nil` for the default one.
+    /// The exchange is declared before its first use (wire contract 2.2); `nil` stands for the default one.
     func publish(
-        _ message: Message, to exchange: Topology.Exchange?, key: String, options: SendOptions
+        _ message: Message,
+        to exchange: Topology.Exchange?,
+        key: String,
+        options: SendOptions
     ) async throws(AMQPError) {
         let message = AMQPMessage(message)
         guard let exchange else {
             return try await direct.publish(
-                message, exchange: "", routingKey: key, mandatory: options.isMandatory, deadline: options.deadline)
+                message,
+                exchange: "",
+                routingKey: key,
+                mandatory: options.isMandatory,
+                deadline: options.deadline
+            )
         }
         let channel = exchange.type == .fanout ? fanouts : direct
         do {
             try await declare(exchange)
             try await channel.publish(
-                message, exchange: exchange.name, routingKey: key, mandatory: options.isMandatory,
-                deadline: options.deadline)
-        } catch where error.code == .notFound {
+                message,
+                exchange: exchange.name,
+                routingKey: key,
+                mandatory: options.isMandatory,
+                deadline: options.deadline
+            )
+        } catch let error where error.code == .notFound {
             // The exchange was deleted since. The broker took nothing, so it can be sent again.
             declared.withLock { _ = $0.remove(exchange.name) }
             try await declare(exchange)
             try await channel.publish(
-                message, exchange: exchange.name, routingKey: key, mandatory: options.isMandatory,
-                deadline: options.deadline)
+                message,
+                exchange: exchange.name,
+                routingKey: key,
+                mandatory: options.isMandatory,
+                deadline: options.deadline
+            )
         }
     }
 

@@ -13,6 +13,11 @@ public struct QueueProfile: Sendable, Hashable {
         public var maximumMemoryBytes: Int?
 
         /// Creates limits; all are the broker's by default.
+        ///
+        /// - Parameters:
+        ///   - deliveryLimit: How often a message is delivered before the broker drops it.
+        ///   - maximumMemoryLength: How many messages are kept in memory.
+        ///   - maximumMemoryBytes: How many bytes are kept in memory.
         public init(deliveryLimit: Int? = nil, maximumMemoryLength: Int? = nil, maximumMemoryBytes: Int? = nil) {
             self.deliveryLimit = deliveryLimit
             self.maximumMemoryLength = maximumMemoryLength
@@ -28,7 +33,7 @@ public struct QueueProfile: Sendable, Hashable {
 
     let kind: Kind
 
-    /// Queues that end with the broker, as oslo makes them by default. RabbitMQ 4.3 and later refuse them.
+    /// Queues that end with the broker, as oslo makes them by default; RabbitMQ 4.3 and later refuse them.
     public static let classic = QueueProfile(kind: .classic)
     /// Queues that outlive a restart of the broker (`amqp_durable_queues`).
     public static let durable = QueueProfile(kind: .durable)
@@ -36,6 +41,9 @@ public struct QueueProfile: Sendable, Hashable {
     public static let quorum = QueueProfile.quorum(QuorumLimits())
 
     /// Replicated queues (`rabbit_quorum_queue`).
+    ///
+    /// - Parameter limits: What they hold, and how often they deliver.
+    /// - Returns: The profile.
     public static func quorum(_ limits: QuorumLimits) -> QueueProfile {
         QueueProfile(kind: .quorum(limits))
     }

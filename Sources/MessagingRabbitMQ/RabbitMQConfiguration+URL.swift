@@ -3,12 +3,19 @@ internal import Messaging
 
 extension RabbitMQConfiguration {
     /// Creates a configuration from a transport URL that was read before.
+    ///
+    /// - Parameter url: The URL; what it leaves out has oslo's defaults.
     public init(_ url: TransportURL) {
         var connection = AMQPConfiguration(
             hosts: url.hosts.map { host in
                 AMQPConfiguration.Host(
-                    name: host.name, port: host.port, user: host.user, password: AMQPSecret(host.password))
-            })
+                    name: host.name,
+                    port: host.port,
+                    user: host.user,
+                    password: AMQPSecret(host.password)
+                )
+            }
+        )
         connection.virtualHost = url.virtualHost
         if let seconds = url.integer("heartbeat_timeout_threshold") { connection.heartbeat = .seconds(seconds) }
         if url.isTLS {
@@ -25,7 +32,9 @@ extension RabbitMQConfiguration {
                 QueueProfile.QuorumLimits(
                     deliveryLimit: url.limit("rabbit_quorum_delivery_limit"),
                     maximumMemoryLength: url.limit("rabbit_quorum_max_memory_length"),
-                    maximumMemoryBytes: url.limit("rabbit_quorum_max_memory_bytes")))
+                    maximumMemoryBytes: url.limit("rabbit_quorum_max_memory_bytes")
+                )
+            )
         } else if url.flag("amqp_durable_queues") == true {
             queueProfile = .durable
         }

@@ -1,7 +1,7 @@
 public import AMQPClient
 
-/// How a ``RabbitMQTransport`` uses its broker: oslo's options of the group `oslo_messaging_rabbit`, with oslo's defaults
-/// where a peer can notice the difference.
+/// How a ``RabbitMQTransport`` uses its broker: oslo's options of the group `oslo_messaging_rabbit`, with oslo's
+/// defaults where a peer can notice the difference.
 public struct RabbitMQConfiguration: Sendable {
     /// The broker's addresses, credentials, TLS, heartbeats and reconnection.
     public var connection: AMQPConfiguration
@@ -13,24 +13,29 @@ public struct RabbitMQConfiguration: Sendable {
     public var isAutoDeleted = false
     /// Whether fanout and reply queues are replicated too (`rabbit_transient_quorum_queue`); no by default.
     public var usesQuorumForTransientQueues = false
-    /// When the broker removes fanout and reply queues that nobody uses (`rabbit_transient_queues_ttl`); half an hour by
-    /// default, zero for never.
+    /// When the broker removes fanout and reply queues that nobody uses (`rabbit_transient_queues_ttl`); half an hour
+    /// by default, zero for never.
     public var transientQueuesExpireAfter: Duration = .seconds(1800)
     /// How many unacknowledged messages each queue of a listener may have (`rabbit_qos_prefetch_count`); `nil`, the
     /// default, leaves it to the server that listens.
     public var prefetch: Int?
-    /// How long a listener waits for a broker that cannot be reached when it starts; `nil`, the default, for as long as
-    /// it takes. A refused log-in is not waited out.
+    /// How long a broker that cannot be reached at the first use is waited for; `nil`, the default, for as long as it
+    /// takes.
+    ///
+    /// A refused log-in is not waited out.
     public var startTimeout: Duration?
 
     /// Creates a configuration with the defaults.
+    ///
+    /// - Parameter connection: Where the broker is, and who logs in.
     public init(connection: AMQPConfiguration) {
         self.connection = connection
     }
 
-    /// Creates a configuration from a transport URL (wire contract 5.6): `rabbit://user:password@host:port/vhost?option=value`,
-    /// with several hosts between commas.
+    /// Creates a configuration from a transport URL (wire contract 5.6):
+    /// `rabbit://user:password@host:port/vhost?option=value`, with several hosts between commas.
     ///
+    /// - Parameter url: The URL.
     /// - Throws: `TransportURLError` where the URL, or an option in it, cannot be understood.
     public init(url: String) throws(TransportURLError) {
         self = RabbitMQConfiguration(try TransportURL(parsing: url))

@@ -29,7 +29,8 @@ final class RabbitMQListener: Listener {
                 } onCancelled: { cancellation in
                     logger.info(
                         "queue was taken away",
-                        metadata: ["queue": "\(route.queue.name)", "reason": "\(cancellation)"])
+                        metadata: ["queue": "\(route.queue.name)", "reason": "\(cancellation)"]
+                    )
                 }
                 tags.append(tag)
             }
@@ -86,7 +87,10 @@ final class RabbitMQListener: Listener {
             do {
                 _ = try await channel.deleteQueue(fanoutQueue)
             } catch {
-                logger.info("fanout queue is left to expire", metadata: ["queue": "\(fanoutQueue)", "error": "\(error)"])
+                logger.info(
+                    "fanout queue is left to expire",
+                    metadata: ["queue": "\(fanoutQueue)", "error": "\(error)"]
+                )
             }
         }
         await channel.close()
@@ -97,10 +101,14 @@ extension Delivery {
     init(_ delivery: AMQPDelivery) {
         let properties = delivery.message.properties
         self.init(
-            body: delivery.message.body, contentType: properties.contentType,
-            contentEncoding: properties.contentEncoding, compression: properties.headers?["compression"]?.string,
-            timeToLive: properties.expiration, isRedelivered: delivery.redelivered,
-            token: Token(tag: delivery.deliveryTag.number, generation: delivery.deliveryTag.epoch))
+            body: delivery.message.body,
+            contentType: properties.contentType,
+            contentEncoding: properties.contentEncoding,
+            compression: properties.headers?["compression"]?.string,
+            timeToLive: properties.expiration,
+            isRedelivered: delivery.redelivered,
+            token: Token(tag: delivery.deliveryTag.number, generation: delivery.deliveryTag.epoch)
+        )
     }
 
     fileprivate var tag: AMQPDeliveryTag {

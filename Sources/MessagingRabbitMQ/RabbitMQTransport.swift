@@ -10,8 +10,8 @@ internal import Synchronization
 /// ```
 ///
 /// It has two connections, made when they are first needed: one to consume and one to publish, so that a broker that
-/// stops publishers (a memory alarm) does not stop acknowledgements. Both come back by themselves after a fault, with all
-/// that was declared.
+/// stops publishers (a memory alarm) does not stop acknowledgements. Both come back by themselves after a fault, with
+/// all that was declared.
 public final class RabbitMQTransport: Transport {
     /// The calls that wait for a reply over this transport.
     public let replies = ReplyRouter()
@@ -53,7 +53,9 @@ public final class RabbitMQTransport: Transport {
     }
 
     private static func connection(
-        _ configuration: RabbitMQConfiguration, role: String, logger: Logger
+        _ configuration: RabbitMQConfiguration,
+        role: String,
+        logger: Logger
     ) -> AMQPConnection {
         var settings = configuration.connection
         settings.connectionName += ":\(role)"
@@ -67,7 +69,8 @@ public final class RabbitMQTransport: Transport {
         try await connection.open(timeout: configuration.startTimeout ?? .seconds(365 * 86_400))
     }
 
-    /// Connects, without waiting for the first message; a program that starts can tell at once whether its broker is there.
+    /// Connects without waiting for the first message: a program that starts can tell at once whether its broker is
+    /// there.
     ///
     /// - Parameter timeout: How long to try; `nil` for the configuration's `startTimeout`.
     /// - Throws: `RPCError` with the code `unreachable`.
@@ -79,13 +82,23 @@ public final class RabbitMQTransport: Transport {
 
     // MARK: Transport
 
-    /// Opens the reply queue; see `Transport`.
+    /// Opens the reply queue at the first call; see `Transport`.
+    ///
+    /// - Parameter deadline: When to give up; `nil` for never.
+    /// - Returns: The queue's name.
+    /// - Throws: `RPCError`, as `Transport` says.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
         if let name = replyQueue.current { return name }
         return try await waiting(for: consuming) { try await self.replyQueue.value(until: deadline) }
     }
 
-    /// Sends a message; see `Transport`.
+    /// Sends a message and returns when the broker has confirmed it; see `Transport`.
+    ///
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - destination: Where it goes.
+    ///   - options: Whether it must find a queue, and when to give up.
+    /// - Throws: `RPCError`, as `Transport` says.
     public func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
         if let deadline = options.deadline, deadline <= .now {
             throw RPCError(.timeout, "the deadline had passed before the message was sent")
@@ -99,7 +112,8 @@ public final class RabbitMQTransport: Transport {
         let (exchange, key): (Topology.Exchange?, String) =
             switch destination {
             case .topic(let topic, let exchange): (topology.controlExchange(exchange), topic)
-            case .server(let server, let topic, let exchange): (topology.controlExchange(exchange), "\(topic).\(server)")
+            case .server(let server, let topic, let exchange):
+                (topology.controlExchange(exchange), "\(topic).\(server)")
             // The fanout exchange ignores the key; oslo sends an empty one (wire contract 2.2).
             case .fanout(let topic): (topology.fanoutExchange(topic), "")
             case .queue(let name): (nil, name)
@@ -112,6 +126,14 @@ public final class RabbitMQTransport: Transport {
     }
 
     /// Listens on a server's addresses; see `Transport`.
+    ///
+    /// - Parameters:
+    ///   - target: Topic and server; both are needed.
+    ///   - prefetch: How many unacknowledged messages each of the three queues may have here, unless the configuration
+    ///     says it.
+    ///   - onDeliveries: Called with what has arrived, in order; must return at once.
+    /// - Returns: What settles the deliveries and ends the listening.
+    /// - Throws: `RPCError`, as `Transport` says.
     public func listen(
         on target: Target,
         prefetch: Int,
@@ -126,8 +148,15 @@ public final class RabbitMQTransport: Transport {
             return try await RabbitMQListener(
                 on: consuming,
                 routes: topology.routes(
-                    topic: target.topic, server: server, exchange: target.exchange, fanoutID: makeUniqueID()),
-                prefetch: configuration.prefetch ?? prefetch, logger: logger, onDeliveries: onDeliveries)
+                    topic: target.topic,
+                    server: server,
+                    exchange: target.exchange,
+                    fanoutID: makeUniqueID()
+                ),
+                prefetch: configuration.prefetch ?? prefetch,
+                logger: logger,
+                onDeliveries: onDeliveries
+            )
         } catch {
             throw RPCError(error)
         }
@@ -149,7 +178,8 @@ public final class RabbitMQTransport: Transport {
 
     /// Waits for something that needs a connection, and says of a deadline that passed why there was none.
     private func waiting<Value: Sendable>(
-        for connection: AMQPConnection, _ body: () async throws -> Value
+        for connection: AMQPConnection,
+        _ body: () async throws -> Value
     ) async throws(RPCError) -> Value {
         guard !isClosed.withLock({ $0 }) else { throw RPCError(.closed, "the transport was closed") }
         do {
@@ -177,7 +207,10 @@ public final class RabbitMQTransport: Transport {
     }
 
     private static func openReplyQueue(
-        on connection: AMQPConnection, topology: Topology, replies: ReplyRouter, logger: Logger
+        on connection: AMQPConnection,
+        topology: Topology,
+        replies: ReplyRouter,
+        logger: Logger
     ) async throws(AMQPError) -> String {
         let channel = try await connection.openChannel()
         let queue = topology.transientQueue("reply_" + makeUniqueID())

@@ -39,15 +39,21 @@ struct Topology: Sendable {
 
     func controlExchange(_ name: String?) -> Exchange {
         Exchange(
-            name: name ?? configuration.exchange, type: .topic,
-            isDurable: configuration.queueProfile.kind != .classic, isAutoDeleted: configuration.isAutoDeleted)
+            name: name ?? configuration.exchange,
+            type: .topic,
+            isDurable: configuration.queueProfile.kind != .classic,
+            isAutoDeleted: configuration.isAutoDeleted
+        )
     }
 
     /// The fanout exchange has its topic's name, whatever the control exchange is; it goes with its last queue.
     func fanoutExchange(_ topic: String) -> Exchange {
         Exchange(
-            name: "\(topic)_fanout", type: .fanout, isDurable: configuration.usesQuorumForTransientQueues,
-            isAutoDeleted: true)
+            name: "\(topic)_fanout",
+            type: .fanout,
+            isDurable: configuration.usesQuorumForTransientQueues,
+            isAutoDeleted: true
+        )
     }
 
     /// A topic's or a host's queue.
@@ -55,8 +61,11 @@ struct Topology: Sendable {
         var arguments: AMQPTable = [:]
         if case .quorum(let limits) = configuration.queueProfile.kind { arguments = quorumArguments(limits) }
         return Queue(
-            name: name, isDurable: configuration.queueProfile.kind != .classic,
-            isAutoDeleted: configuration.isAutoDeleted, arguments: arguments)
+            name: name,
+            isDurable: configuration.queueProfile.kind != .classic,
+            isAutoDeleted: configuration.isAutoDeleted,
+            arguments: arguments
+        )
     }
 
     /// A fanout or reply queue: it belongs to one process and expires some time after it.
@@ -77,8 +86,11 @@ struct Topology: Sendable {
             arguments["x-expires"] = .int32(Int32(clamping: configuration.transientQueuesExpireAfter.inMilliseconds))
         }
         return Queue(
-            name: name, isDurable: configuration.usesQuorumForTransientQueues, isAutoDeleted: false,
-            arguments: arguments)
+            name: name,
+            isDurable: configuration.usesQuorumForTransientQueues,
+            isAutoDeleted: false,
+            arguments: arguments
+        )
     }
 
     private func quorumArguments(_ limits: QueueProfile.QuorumLimits) -> AMQPTable {

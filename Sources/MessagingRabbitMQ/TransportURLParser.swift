@@ -89,7 +89,8 @@ struct TransportURLParser {
 
     /// Host and port.
     ///
-    /// Nothing of them is repeated in an error: where a character of a password is not encoded, part of it ends up here.
+    /// Nothing of them is repeated in an error: where a character of a password is not encoded, part of it ends up
+    /// here.
     private static func address(
         _ text: Bytes,
         position: Int
@@ -176,8 +177,8 @@ struct TransportURLParser {
 
     /// Decodes a part.
     ///
-    /// What is no percent-encoding stays as it is in `rabbit://`, since Python leaves it so and passwords rely on it; in
-    /// the others it is an error.
+    /// What is no percent-encoding stays as it is in `rabbit://`, since Python leaves it so and passwords rely on it;
+    /// in the others it is an error.
     private func decoded(_ bytes: Bytes, _ part: String) throws(TransportURLError) -> String {
         var result: [UInt8] = []
         var index = bytes.startIndex

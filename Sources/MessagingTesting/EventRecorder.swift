@@ -34,11 +34,15 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     public var events: [Event] { state.withLock(\.events) }
 
     /// Notes an event.
+    ///
+    /// - Parameter event: What happened.
     public func record(_ event: Event) {
         record([event])
     }
 
     /// Notes several events.
+    ///
+    /// - Parameter events: What happened, in order.
     public func record(_ events: [Event]) {
         let ready = state.withLock { state in
             state.events.append(contentsOf: events)
@@ -50,7 +54,11 @@ public final class EventRecorder<Event: Sendable>: Sendable {
 
     /// Waits until there are `count` events and answers the first so many.
     ///
-    /// - Throws: ``NotEnough`` after `limit`, which is 20 s by default: generous, because it is only for what is broken.
+    /// - Parameters:
+    ///   - count: How many events.
+    ///   - limit: How long to wait; 20 s by default: generous, because it is only for what is broken.
+    /// - Returns: The first `count` events.
+    /// - Throws: ``NotEnough`` after `limit`.
     @discardableResult
     public func first(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Event] {
         await withTaskGroup(of: Void.self) { group in

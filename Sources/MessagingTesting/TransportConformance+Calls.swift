@@ -6,7 +6,9 @@ extension TransportConformance {
         Check("a call returns the method's result") { bench in
             try await bench.withServer("a") { client in
                 #expect(try await client.call(Echo.echo, .init(value: "grüße 🌍"), timeout: .seconds(20)) == "grüße 🌍")
-                #expect(try await client.call("echo", ["value": [1, nil, 2.5, ["a": true]]]) == [1, nil, 2.5, ["a": true]])
+                #expect(
+                    try await client.call("echo", ["value": [1, nil, 2.5, ["a": true]]]) == [1, nil, 2.5, ["a": true]]
+                )
                 try await client.call(Echo.nothing, timeout: .seconds(20))
             }
         },
@@ -70,10 +72,12 @@ extension TransportConformance {
                 #expect(await failure { _ = try await client.call("echo", namespace: "other") } == "UnsupportedVersion")
                 #expect(
                     await failure { _ = try await client.prepare { $0.version = "2.0" }.call("echo") }
-                        == "UnsupportedVersion")
+                        == "UnsupportedVersion"
+                )
                 #expect(
                     await failure { _ = try await client.prepare { $0.version = "1.9" }.call("echo") }
-                        == "UnsupportedVersion")
+                        == "UnsupportedVersion"
+                )
                 #expect(await failure { _ = try await client.call("note", ["value": 1]) } == "TypeError")
                 #expect(await failure { _ = try await client.call("note") } == "TypeError")
             }
@@ -122,7 +126,11 @@ extension TransportConformance {
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for number in 1...300 {
                         group.addTask {
-                            let reply = try await client.call(Echo.echo, .init(value: "\(number)"), timeout: .seconds(30))
+                            let reply = try await client.call(
+                                Echo.echo,
+                                .init(value: "\(number)"),
+                                timeout: .seconds(30)
+                            )
                             #expect(reply == "\(number)")
                         }
                     }
@@ -162,8 +170,11 @@ extension TransportConformance {
             let value: String
             var remoteFailure: RemoteFailure {
                 RemoteFailure(
-                    className: "Refused", module: "conformance.errors", message: "refused: \(value)",
-                    kwargs: ["value": .string(value)])
+                    className: "Refused",
+                    module: "conformance.errors",
+                    message: "refused: \(value)",
+                    kwargs: ["value": .string(value)]
+                )
             }
         }
 
@@ -192,8 +203,10 @@ extension TransportConformance.Bench {
         // Some checks leave a handler behind that nobody waits for any more.
         configuration.gracePeriod = .milliseconds(500)
         try await withRPCServer(
-            on: try await transport(), target: .topic(topic, server: host),
-            endpoints: [TransportConformance.Echo.endpoint(host: host)], configuration: configuration
+            on: try await transport(),
+            target: .topic(topic, server: host),
+            endpoints: [TransportConformance.Echo.endpoint(host: host)],
+            configuration: configuration
         ) { _ in try await body(client) }
     }
 }

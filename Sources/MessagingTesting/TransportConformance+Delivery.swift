@@ -16,16 +16,22 @@ extension TransportConformance {
             let bodies = [[], [0, 255, 10], (0..<(1 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31) }]
             for body in bodies {
                 try await transport.send(
-                    Message(body: body), to: .topic(bench.topic, exchange: nil), options: SendOptions(isMandatory: true))
+                    Message(body: body),
+                    to: .topic(bench.topic, exchange: nil),
+                    options: SendOptions(isMandatory: true)
+                )
             }
             #expect(try await received.first(3).map(\.body) == bodies)
         },
         Check("a listener has no more unacknowledged messages than its prefetch") { bench in
             let transport = try await bench.transport()
             let (listener, received) = try await bench.listener("a", on: transport, prefetch: 3)
-            for number in 1...6 { try await bench.send("\(number)", to: .topic(bench.topic, exchange: nil), over: transport) }
+            for number in 1...6 {
+                try await bench.send("\(number)", to: .topic(bench.topic, exchange: nil), over: transport)
+            }
             let first = try await received.first(3)
-            // Nothing else can tell that nothing comes: a message to the host arrives by another queue, after the others.
+            // Nothing else can tell that nothing comes: a message to the host arrives by another queue, after the
+            // others.
             try await bench.send("host", to: .server("a", topic: bench.topic, exchange: nil), over: transport)
             #expect(try await received.first(4).map(\.text) == ["1", "2", "3", "host"])
             #expect(await listener.acknowledge([first[0]]).count == 1)
@@ -36,7 +42,9 @@ extension TransportConformance {
         Check("what a closed listener had not acknowledged is delivered again, and marked") { bench in
             let transport = try await bench.transport()
             let (first, received) = try await bench.listener("a", on: transport)
-            for number in 1...3 { try await bench.send("\(number)", to: .topic(bench.topic, exchange: nil), over: transport) }
+            for number in 1...3 {
+                try await bench.send("\(number)", to: .topic(bench.topic, exchange: nil), over: transport)
+            }
             let deliveries = try await received.first(3)
             #expect(await first.acknowledge([deliveries[0]]).count == 1)
             await first.close()
@@ -102,7 +110,8 @@ extension TransportConformance {
             }
             #expect(try await received.first(1).last?.text == "x")
         },
-        Check("after a lost connection what was unacknowledged comes again, and cannot be acknowledged twice") { bench in
+        Check("after a lost connection what was unacknowledged comes again, and cannot be acknowledged twice") {
+            bench in
             let transport = try await bench.transport()
             let (listener, received) = try await bench.listener("a", on: transport)
             try await bench.send("x", to: .server("a", topic: bench.topic, exchange: nil), over: transport)
@@ -122,8 +131,10 @@ extension TransportConformance {
             // The broker tells a connection that it is blocked only after it has published something.
             let error = await #expect(throws: RPCError.self) {
                 try await transport.send(
-                    Message(body: [1]), to: .server("a", topic: bench.topic, exchange: nil),
-                    options: SendOptions(isMandatory: true, deadline: .now + .milliseconds(500)))
+                    Message(body: [1]),
+                    to: .server("a", topic: bench.topic, exchange: nil),
+                    options: SendOptions(isMandatory: true, deadline: .now + .milliseconds(500))
+                )
             }
             #expect(error?.code == .blocked || error?.code == .timeout)
             #expect(await listener.acknowledge(first).count == 1)
@@ -136,8 +147,10 @@ extension TransportConformance {
             let transport = try await bench.transport()
             let error = await #expect(throws: RPCError.self) {
                 try await transport.send(
-                    Message(body: [1]), to: .fanout(bench.topic),
-                    options: SendOptions(deadline: .now - .seconds(1)))
+                    Message(body: [1]),
+                    to: .fanout(bench.topic),
+                    options: SendOptions(deadline: .now - .seconds(1))
+                )
             }
             #expect(error?.code == .timeout)
         },

@@ -7,7 +7,9 @@ extension TransportConformance {
             let transport = try await bench.transport()
             let (_, first) = try await bench.listener("a", on: transport)
             let (_, second) = try await bench.listener("b", on: try await bench.transport())
-            for number in 1...10 { try await bench.send("\(number)", to: .topic(bench.topic, exchange: nil), over: transport) }
+            for number in 1...10 {
+                try await bench.send("\(number)", to: .topic(bench.topic, exchange: nil), over: transport)
+            }
             try await first.first(5)
             try await second.first(5)
             #expect(Set((first.events + second.events).map(\.text)) == Set((1...10).map(String.init)))
@@ -47,7 +49,8 @@ extension TransportConformance {
             let received = EventRecorder<Delivery>()
             let exchange = "exchange-" + makeUniqueID()
             _ = try await transport.listen(
-                on: .topic(bench.topic, server: "a", exchange: exchange), prefetch: 10
+                on: .topic(bench.topic, server: "a", exchange: exchange),
+                prefetch: 10
             ) { received.record($0) }
             let error = await #expect(throws: RPCError.self) {
                 try await bench.send("x", to: .topic(bench.topic, exchange: nil), over: transport)

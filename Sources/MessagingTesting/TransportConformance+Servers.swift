@@ -18,8 +18,11 @@ extension TransportConformance {
             var configuration = RPCServer.Configuration()
             configuration.concurrency = 2
             let server = RPCServer(
-                try await bench.transport(), target: .topic(bench.topic, server: "a"), endpoints: [endpoint],
-                configuration: configuration)
+                try await bench.transport(),
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endpoint],
+                configuration: configuration
+            )
             let ready = EventRecorder<Void>()
             let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
             try await withThrowingTaskGroup(of: Void.self) { group in
@@ -35,7 +38,9 @@ extension TransportConformance {
             #expect(ended.events.count == 2)
             // A second server finds the other four.
             try await withRPCServer(
-                on: try await bench.transport(), target: .topic(bench.topic, server: "b"), endpoints: [endpoint]
+                on: try await bench.transport(),
+                target: .topic(bench.topic, server: "b"),
+                endpoints: [endpoint]
             ) { _ in try await ended.first(6) }
             #expect(Set(ended.events) == ["1", "2", "3", "4", "5", "6"])
         },
@@ -53,7 +58,9 @@ extension TransportConformance {
             configuration.concurrency = 3
             let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
             try await withRPCServer(
-                on: try await bench.transport(), target: .topic(bench.topic, server: "a"), endpoints: [endpoint],
+                on: try await bench.transport(),
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endpoint],
                 configuration: configuration
             ) { server in
                 for _ in 1...10 { try await client.cast(work) }
@@ -74,7 +81,9 @@ extension TransportConformance {
                 }
             }
             try await withRPCServer(
-                on: try await bench.transport(), target: .topic(bench.topic, server: "a"), endpoints: [endpoint]
+                on: try await bench.transport(),
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endpoint]
             ) { _ in
                 let body = #"{"method": "work", "args": {"name": "once"}, "_unique_id": "0123"}"#
                 for _ in 1...3 { try await bench.send(body, to: .topic(bench.topic, exchange: nil), over: transport) }
@@ -97,7 +106,9 @@ extension TransportConformance {
             }
             let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
             try await withRPCServer(
-                on: transport, target: .topic(bench.topic, server: "a"), endpoints: [endpoint]
+                on: transport,
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endpoint]
             ) { _ in
                 try await client.cast(work)
                 try await started.first(1)
@@ -142,7 +153,10 @@ extension TransportConformance {
                 }
                 let bodies = try await replies.first(answered.count)
                 for id in (1...answered.count).map({ "m\($0)" }) {
-                    #expect(bodies.contains { $0.text.contains(#"\"\#(id)\""#) && $0.text.contains("failure") }, "\(id)")
+                    #expect(
+                        bodies.contains { $0.text.contains(#"\"\#(id)\""#) && $0.text.contains("failure") },
+                        "\(id)"
+                    )
                 }
                 #expect(try await client.call(Echo.host) == "a")
             }
@@ -152,9 +166,15 @@ extension TransportConformance {
             try await bench.withServer("a") { client in
                 for number in 1...100 {
                     let body = """
-                        {"method": "host", "version": "1.5", "args": {}, "_msg_id": "m\(number)", "_reply_q": "reply_gone"}
+                        {"method": "host", "version": "1.5", "args": {}, \
+                        "_msg_id": "m\(number)", "_reply_q": "reply_gone"}
                         """
-                    try await bench.send(body, to: .topic(bench.topic, exchange: nil), over: transport, timeToLive: .seconds(2))
+                    try await bench.send(
+                        body,
+                        to: .topic(bench.topic, exchange: nil),
+                        over: transport,
+                        timeToLive: .seconds(2)
+                    )
                 }
                 #expect(try await client.call(Echo.host, timeout: .seconds(10)) == "a")
             }

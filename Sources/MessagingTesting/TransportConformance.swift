@@ -62,7 +62,9 @@ public enum TransportConformance {
 
         /// A listener, and the record of what it receives.
         func listener(
-            _ server: String, on transport: any Transport, prefetch: Int = 100
+            _ server: String,
+            on transport: any Transport,
+            prefetch: Int = 100
         ) async throws -> (any Listener, EventRecorder<Delivery>) {
             let received = EventRecorder<Delivery>()
             let listener = try await transport.listen(on: .topic(topic, server: server), prefetch: prefetch) {
@@ -72,11 +74,16 @@ public enum TransportConformance {
         }
 
         func send(
-            _ text: String, to destination: Destination, over transport: any Transport, timeToLive: Duration? = nil
+            _ text: String,
+            to destination: Destination,
+            over transport: any Transport,
+            timeToLive: Duration? = nil
         ) async throws {
             try await transport.send(
-                Message(body: Array(text.utf8), timeToLive: timeToLive), to: destination,
-                options: SendOptions(isMandatory: true, deadline: .now + .seconds(20)))
+                Message(body: Array(text.utf8), timeToLive: timeToLive),
+                to: destination,
+                options: SendOptions(isMandatory: true, deadline: .now + .seconds(20))
+            )
         }
     }
 }

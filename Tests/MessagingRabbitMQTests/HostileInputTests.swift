@@ -6,7 +6,8 @@ import MessagingTesting
 import TestSupport
 import Testing
 
-/// What anybody with access to the broker may publish to a server's queue. It answers what can be answered, and goes on.
+/// What anybody with access to the broker may publish to a server's queue: it answers what can be answered, and goes
+/// on.
 @Suite struct HostileInputTests {
     @Test(.timeLimit(.minutes(2)))
     func `a server outlives bad properties, garbage headers and a body of 50 MiB`() async throws {
@@ -15,13 +16,21 @@ import Testing
             for (number, properties) in Self.badProperties.enumerated() {
                 let body = Array(request.replacing("ID", with: "\(number)").utf8)
                 try await channel.publish(
-                    AMQPMessage(properties: properties, body: body), exchange: "", routingKey: "hostile", mandatory: true)
+                    AMQPMessage(properties: properties, body: body),
+                    exchange: "",
+                    routingKey: "hostile",
+                    mandatory: true
+                )
             }
             for size in [0, 1, 50 << 20] {
                 let garbage = [UInt8](repeating: 0xFF, count: size)
                 try await channel.publish(
-                    AMQPMessage(properties: Self.json, body: garbage), exchange: "", routingKey: "hostile",
-                    mandatory: true, deadline: .now + .seconds(60))
+                    AMQPMessage(properties: Self.json, body: garbage),
+                    exchange: "",
+                    routingKey: "hostile",
+                    mandatory: true,
+                    deadline: .now + .seconds(60)
+                )
             }
             #expect(try await client.call("length", ["text": "abc"], timeout: .seconds(60)) == 3)
         }
@@ -44,8 +53,11 @@ import Testing
                     {"method": "length", "args": {"text": "x"}, "_msg_id": "m\(number)", "_reply_q": "reply_vanished"}
                     """
                 try await channel.publish(
-                    AMQPMessage(properties: Self.json, body: Array(body.utf8)), exchange: "", routingKey: "hostile",
-                    mandatory: true)
+                    AMQPMessage(properties: Self.json, body: Array(body.utf8)),
+                    exchange: "",
+                    routingKey: "hostile",
+                    mandatory: true
+                )
             }
             #expect(try await client.call("length", ["text": "abc"], timeout: .seconds(20)) == 3)
         }
@@ -79,7 +91,12 @@ import Testing
                 properties.headers = ["\u{7F}": deep, String(repeating: "k", count: 128): .timestamp(.max)]
             },
             changed { $0.expiration = .seconds(3) },
-            changed { $0.priority = 255; $0.replyTo = "nowhere"; $0.correlationID = ""; $0.timestamp = .max },
+            changed {
+                $0.priority = 255
+                $0.replyTo = "nowhere"
+                $0.correlationID = ""
+                $0.timestamp = .max
+            },
         ]
     }
 
@@ -87,9 +104,12 @@ import Testing
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in
             let transport = RabbitMQTransport(
-                try RabbitMQConfiguration(url: broker.url(virtualHost: virtualHost, scheme: "rabbit")))
+                try RabbitMQConfiguration(url: broker.url(virtualHost: virtualHost, scheme: "rabbit"))
+            )
             let connection = AMQPConnection(
-                try AMQPConfiguration(url: broker.url(virtualHost: virtualHost)), logger: Logger(label: "hostile"))
+                try AMQPConfiguration(url: broker.url(virtualHost: virtualHost)),
+                logger: Logger(label: "hostile")
+            )
             try await connection.open()
             let channel = try await connection.openChannel()
             try await channel.confirmPublishes()
@@ -98,7 +118,9 @@ import Testing
             }
             do {
                 try await withRPCServer(
-                    on: transport, target: .topic("hostile", server: "a"), endpoints: [endpoint]
+                    on: transport,
+                    target: .topic("hostile", server: "a"),
+                    endpoints: [endpoint]
                 ) { _ in
                     try await body(channel, RPCClient(transport, target: .topic("hostile")))
                 }

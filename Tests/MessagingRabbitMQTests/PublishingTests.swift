@@ -14,8 +14,17 @@ import Testing
             let client = RPCClient(transport, target: .topic("wt", server: "h1"))
             let context = RPCContext(["user": "u1"])
             await #expect(throws: RPCError.self) {
-                try await client.prepare { $0.callMonitorTimeout = .seconds(1); $0.version = "2.1" }
-                    .call("where", ["x": "é"], namespace: "alpha", context: context, timeout: .milliseconds(1500))
+                let client = client.prepare { options in
+                    options.callMonitorTimeout = .seconds(1)
+                    options.version = "2.1"
+                }
+                return try await client.call(
+                    "where",
+                    ["x": "é"],
+                    namespace: "alpha",
+                    context: context,
+                    timeout: .milliseconds(1500)
+                )
             }
             let delivery = try await spy.first(1)[0]
             #expect(delivery.exchange == "openstack")
@@ -67,9 +76,12 @@ import Testing
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in
             let transport = RabbitMQTransport(
-                try RabbitMQConfiguration(url: broker.url(virtualHost: virtualHost, scheme: "rabbit")))
+                try RabbitMQConfiguration(url: broker.url(virtualHost: virtualHost, scheme: "rabbit"))
+            )
             let connection = AMQPConnection(
-                try AMQPConfiguration(url: broker.url(virtualHost: virtualHost)), logger: Logger(label: "spy"))
+                try AMQPConfiguration(url: broker.url(virtualHost: virtualHost)),
+                logger: Logger(label: "spy")
+            )
             try await connection.open()
             let channel = try await connection.openChannel()
             let spied = EventRecorder<AMQPDelivery>()

@@ -84,7 +84,13 @@ import Testing
                 name.replacing(/[0-9a-f]{32}/, with: "ID")
             }
             var copy = self
-            copy.queues = Set(queues.map { queue in var queue = queue; queue.name = plain(queue.name); return queue })
+            copy.queues = Set(
+                queues.map { queue in
+                    var queue = queue
+                    queue.name = plain(queue.name)
+                    return queue
+                }
+            )
             copy.exchanges = exchanges.filter { !$0.name.hasPrefix("amq.") && !$0.name.isEmpty }
             copy.bindings = Set(
                 bindings.filter { !$0.source.isEmpty }.map { binding in
@@ -92,7 +98,8 @@ import Testing
                     binding.destination = plain(binding.destination)
                     binding.routingKey = plain(binding.routingKey)
                     return binding
-                })
+                }
+            )
             return copy
         }
     }
@@ -144,10 +151,17 @@ import Testing
         let decoder = JSONDecoder()
         return BrokerObjects(
             queues: try decoder.decode(
-                Set<BrokerObjects.Queue>.self, from: try await broker.request("GET", "queues/\(virtualHost)")),
+                Set<BrokerObjects.Queue>.self,
+                from: try await broker.request("GET", "queues/\(virtualHost)")
+            ),
             exchanges: try decoder.decode(
-                Set<BrokerObjects.Exchange>.self, from: try await broker.request("GET", "exchanges/\(virtualHost)")),
+                Set<BrokerObjects.Exchange>.self,
+                from: try await broker.request("GET", "exchanges/\(virtualHost)")
+            ),
             bindings: try decoder.decode(
-                Set<BrokerObjects.Binding>.self, from: try await broker.request("GET", "bindings/\(virtualHost)")))
+                Set<BrokerObjects.Binding>.self,
+                from: try await broker.request("GET", "bindings/\(virtualHost)")
+            )
+        )
     }
 }

@@ -173,7 +173,8 @@ private func code(_ text: String) -> TransportURLError.Code? {
     @Test func `options are typed and come in one form`() throws {
         let url = try TransportURL(
             parsing: "rabbit://h/v?rabbit_quorum_queue=Yes&rabbit_qos_prefetch_count=016&amqp_auto_delete=off"
-                + "&kombu_compression=GZIP&rabbit_transient_queues_ttl=0&ssl_ca_file=%2Fa+b%2Bc.pem&amqp_durable_queues="
+                + "&kombu_compression=GZIP&rabbit_transient_queues_ttl=0&ssl_ca_file=%2Fa+b%2Bc.pem"
+                + "&amqp_durable_queues="
         )
         #expect(url.flag("rabbit_quorum_queue") == true)
         #expect(url.flag("amqp_auto_delete") == false)
@@ -204,8 +205,8 @@ private func code(_ text: String) -> TransportURLError.Code? {
 
     @Test func `options that tune Python's own machinery are taken and named`() throws {
         let url = try TransportURL(
-            parsing:
-                "rabbit://h/v?rpc_conn_pool_size=5&heartbeat_rate=2&rabbit_stream_fanout=false&kombu_reconnect_delay=0.5"
+            parsing: "rabbit://h/v?rpc_conn_pool_size=5&heartbeat_rate=2&rabbit_stream_fanout=false"
+                + "&kombu_reconnect_delay=0.5"
         )
         #expect(url.optionsWithoutEffect == ["heartbeat_rate", "kombu_reconnect_delay", "rpc_conn_pool_size"])
     }

@@ -18,7 +18,9 @@ public struct PrivateNode: Sendable {
 
     /// A variable that the node's start printed.
     public func variable(_ name: String) throws -> String {
-        guard let value = self.environment[name] else { throw TestBroker.Unavailable(description: "the node's start printed no \(name)") }
+        guard let value = self.environment[name] else {
+            throw TestBroker.Unavailable(description: "the node's start printed no \(name)")
+        }
         return value
     }
 
@@ -27,7 +29,8 @@ public struct PrivateNode: Sendable {
         _ options: [String] = [],
         _ body: (PrivateNode) async throws -> Result
     ) async throws -> Result {
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("steward-node-\(UUID().uuidString)").path
+        let name = "steward-node-\(UUID().uuidString)"
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(name).path
         let node = PrivateNode(
             directory: directory,
             environment: try await self.script(["start"] + options + [directory])

@@ -40,7 +40,8 @@ public struct TestBroker: Sendable {
         }
         guard let management = environment["STEWARD_MANAGEMENT_URL"].flatMap(URLComponents.init(string:)) else {
             throw Unavailable(
-                description: "STEWARD_MANAGEMENT_URL is not set: run scripts/test, or start a broker with --management")
+                description: "STEWARD_MANAGEMENT_URL is not set: run scripts/test, or start a broker with --management"
+            )
         }
         self.host = host
         self.port = url.port ?? 5672
@@ -79,7 +80,10 @@ public struct TestBroker: Sendable {
         let name = "test-\(UUID().uuidString.lowercased())"
         try await request("PUT", "vhosts/\(name)")
         try await request(
-            "PUT", "permissions/\(name)/\(user)", body: #"{"configure": ".*", "write": ".*", "read": ".*"}"#)
+            "PUT",
+            "permissions/\(name)/\(user)",
+            body: #"{"configure": ".*", "write": ".*", "read": ".*"}"#
+        )
         return name
     }
 
@@ -100,7 +104,9 @@ public struct TestBroker: Sendable {
     public func closeConnections(virtualHost: String) async throws -> Int {
         struct Connection: Decodable { let name: String }
         let listed = try JSONDecoder().decode(
-            [Connection].self, from: try await request("GET", "vhosts/\(virtualHost)/connections"))
+            [Connection].self,
+            from: try await request("GET", "vhosts/\(virtualHost)/connections")
+        )
         for connection in listed {
             let name = connection.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
             try await request("DELETE", "connections/\(name)", missingIsFine: true)
@@ -113,7 +119,10 @@ public struct TestBroker: Sendable {
     /// - Returns: The answer's body.
     @discardableResult
     public func request(
-        _ method: String, _ path: String, body: String? = nil, missingIsFine: Bool = false
+        _ method: String,
+        _ path: String,
+        body: String? = nil,
+        missingIsFine: Bool = false
     ) async throws -> Data {
         guard let url = URL(string: "api/\(path)", relativeTo: management) else {
             throw Unavailable(description: "no URL: \(path)")

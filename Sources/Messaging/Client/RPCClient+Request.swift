@@ -17,10 +17,20 @@ extension RPCClient {
             do {
                 encoded = try method.arguments.encode(arguments)
             } catch {
-                throw RPCError(.invalidArguments, "the arguments of \(method.name) are not JSON: \(error)", cause: error)
+                throw RPCError(
+                    .invalidArguments,
+                    "the arguments of \(method.name) are not JSON: \(error)",
+                    cause: error
+                )
             }
             try self.init(
-                method.name, encoded, namespace: method.namespace, since: method.since, in: client, context: context)
+                method.name,
+                encoded,
+                namespace: method.namespace,
+                since: method.since,
+                in: client,
+                context: context
+            )
         }
 
         init(
@@ -31,7 +41,13 @@ extension RPCClient {
             context: RPCContext?
         ) throws(RPCError) {
             try self.init(
-                method, RawJSON(.object(arguments)), namespace: namespace, since: nil, in: client, context: context)
+                method,
+                RawJSON(.object(arguments)),
+                namespace: namespace,
+                since: nil,
+                in: client,
+                context: context
+            )
         }
 
         private init(
@@ -46,7 +62,8 @@ extension RPCClient {
             if let cap = client.options.versionCap, !cap.supports(version ?? .unspecified) {
                 throw RPCError(
                     .versionCapExceeded,
-                    "\(method) needs version \(version ?? .unspecified), and this client may ask for \(cap) at most")
+                    "\(method) needs version \(version ?? .unspecified), and this client may ask for \(cap) at most"
+                )
             }
             self.method = method
             self.namespace = namespace
@@ -58,9 +75,15 @@ extension RPCClient {
         /// The message's body; with a message id and a reply queue it is a call, without them a cast.
         func encoded(messageID: String? = nil, replyQueue: String? = nil, monitor: Duration? = nil) -> [UInt8] {
             RequestPayload(
-                method: method, args: arguments, namespace: namespace, version: version?.description,
-                messageID: messageID, replyQueue: replyQueue, monitorTimeout: monitor.map(\.inSeconds),
-                uniqueID: makeUniqueID(), context: context.values
+                method: method,
+                args: arguments,
+                namespace: namespace,
+                version: version?.description,
+                messageID: messageID,
+                replyQueue: replyQueue,
+                monitorTimeout: monitor.map(\.inSeconds),
+                uniqueID: makeUniqueID(),
+                context: context.values
             ).encoded()
         }
     }

@@ -14,9 +14,11 @@ public struct RPCClient: Sendable {
     public struct Options: Sendable {
         /// How long a call may take from its start to its result; 60 s by default, as oslo's `rpc_response_timeout`.
         public var timeout: Duration = .seconds(60)
-        /// If set, a call ends with a timeout when neither the reply nor a sign of life came for so long; the server
-        /// then sends such signs while the method runs (wire contract 4.4). A Python server sends them at half of this
-        /// time and only from 2 s on.
+        /// How long a call waits without a sign of life from its server before it times out; `nil`, the default, for no
+        /// such watch.
+        ///
+        /// If it is set, the server sends such signs while the method runs (wire contract 4.4): each half of this time.
+        /// A Python server sends them only from 2 s on.
         public var callMonitorTimeout: Duration?
         /// The version that requests ask for; `nil`, the default, for the one in which the method appeared.
         public var version: RPCVersion?
@@ -57,6 +59,9 @@ public struct RPCClient: Sendable {
     }
 
     /// The same client for one host of the topic.
+    ///
+    /// - Parameter host: The host, as its server names itself.
+    /// - Returns: A copy that shares the transport.
     public func on(host: String) -> RPCClient {
         var client = self
         client.target.server = host
@@ -65,6 +70,9 @@ public struct RPCClient: Sendable {
     }
 
     /// The same client with other options.
+    ///
+    /// - Parameter change: Sets what shall be different.
+    /// - Returns: A copy that shares the transport.
     public func prepare(_ change: (inout Options) -> Void) -> RPCClient {
         var client = self
         change(&client.options)
@@ -72,6 +80,9 @@ public struct RPCClient: Sendable {
     }
 
     /// Whether the version cap lets a request of `version` be sent.
+    ///
+    /// - Parameter version: The version in which a method, or one of its arguments, appeared.
+    /// - Returns: Whether it is not above the cap; always, where there is none.
     public func canSend(_ version: RPCVersion) -> Bool {
         options.versionCap?.supports(version) ?? true
     }
@@ -99,13 +110,26 @@ public struct RPCClient: Sendable {
         do {
             return try method.result.decode(result)
         } catch {
-            throw RPCError(.invalidReply, "the reply to \(method.name) is not what its contract says: \(error)", cause: error)
+            throw RPCError(
+                .invalidReply,
+                "the reply to \(method.name) is not what its contract says: \(error)",
+                cause: error
+            )
         }
     }
 
-    /// Calls a method that has no arguments and waits for its result; see ``call(_:_:context:timeout:)-(RPCMethod<Arguments,Result>,_,_,_)``.
+    /// Calls a method that has no arguments and waits for its result.
+    ///
+    /// - Parameters:
+    ///   - method: The method, from the service's contract.
+    ///   - context: The request context; `nil` (the default) for the client's own.
+    ///   - timeout: The limit for the whole call, connecting included; `nil` (the default) for the client's own.
+    /// - Returns: What the method returned.
+    /// - Throws: As the call of a method with arguments.
     public func call<Result>(
-        _ method: RPCMethod<Void, Result>, context: RPCContext? = nil, timeout: Duration? = nil
+        _ method: RPCMethod<Void, Result>,
+        context: RPCContext? = nil,
+        timeout: Duration? = nil
     ) async throws -> Result {
         try await call(method, (), context: context, timeout: timeout)
     }
@@ -113,6 +137,10 @@ public struct RPCClient: Sendable {
     /// Sends a request and returns when the broker has taken it; the method runs some time later, and nothing is
     /// heard of its result.
     ///
+    /// - Parameters:
+    ///   - method: The method, from the service's contract.
+    ///   - arguments: Its arguments.
+    ///   - context: The request context; `nil` (the default) for the client's own.
     /// - Throws: `RPCError`: `noSuchServer` where nobody serves the target, `timeout`, and what can go wrong with the
     ///   broker; `CancellationError`.
     public func cast<Arguments, Result>(
@@ -123,12 +151,23 @@ public struct RPCClient: Sendable {
         try await cast(Request(method, arguments, in: self, context: context), to: target)
     }
 
-    /// Sends a request without arguments; see ``cast(_:_:context:)-(RPCMethod<Arguments,Result>,_,_)``.
+    /// Sends a request without arguments, and returns when the broker has taken it.
+    ///
+    /// - Parameters:
+    ///   - method: The method, from the service's contract.
+    ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Throws: As the cast of a method with arguments.
     public func cast<Result>(_ method: RPCMethod<Void, Result>, context: RPCContext? = nil) async throws {
         try await cast(method, (), context: context)
     }
 
-    /// Sends a request to every server of the topic. That there are none is not an error.
+    /// Sends a request to every server of the topic; that there are none is not an error.
+    ///
+    /// - Parameters:
+    ///   - method: The method, from the service's contract.
+    ///   - arguments: Its arguments.
+    ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Throws: `RPCError`: `timeout`, and what can go wrong with the broker; `CancellationError`.
     public func fanout<Arguments, Result>(
         _ method: RPCMethod<Arguments, Result>,
         _ arguments: Arguments,
@@ -138,6 +177,11 @@ public struct RPCClient: Sendable {
     }
 
     /// Sends a request without arguments to every server of the topic.
+    ///
+    /// - Parameters:
+    ///   - method: The method, from the service's contract.
+    ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Throws: As the fanout of a method with arguments.
     public func fanout<Result>(_ method: RPCMethod<Void, Result>, context: RPCContext? = nil) async throws {
         try await fanout(method, (), context: context)
     }
@@ -170,7 +214,14 @@ public struct RPCClient: Sendable {
         }
     }
 
-    /// Sends a request by the method's name; see ``cast(_:_:context:)-(RPCMethod<Arguments,Result>,_,_)``.
+    /// Sends a request by the method's name, and returns when the broker has taken it.
+    ///
+    /// - Parameters:
+    ///   - method: The name on the wire.
+    ///   - arguments: The keyword arguments.
+    ///   - namespace: The namespace; `nil` for the null namespace.
+    ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Throws: As the cast of a contract's method.
     public func cast(
         _ method: String,
         _ arguments: [String: JSONValue] = [:],
@@ -181,6 +232,13 @@ public struct RPCClient: Sendable {
     }
 
     /// Sends a request by the method's name to every server of the topic.
+    ///
+    /// - Parameters:
+    ///   - method: The name on the wire.
+    ///   - arguments: The keyword arguments.
+    ///   - namespace: The namespace; `nil` for the null namespace.
+    ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Throws: As the fanout of a contract's method.
     public func fanout(
         _ method: String,
         _ arguments: [String: JSONValue] = [:],
@@ -218,8 +276,10 @@ public struct RPCClient: Sendable {
         let body = request.encoded(messageID: messageID, replyQueue: replyQueue, monitor: options.callMonitorTimeout)
         do {
             try await transport.send(
-                Message(body: body, timeToLive: timeout), to: destination,
-                options: SendOptions(isMandatory: true, deadline: deadline))
+                Message(body: body, timeToLive: timeout),
+                to: destination,
+                options: SendOptions(isMandatory: true, deadline: deadline)
+            )
         } catch {
             throw try explain(error, request)
         }
@@ -239,8 +299,10 @@ public struct RPCClient: Sendable {
         let destination = try destination(of: target)
         do {
             try await transport.send(
-                Message(body: request.encoded()), to: destination,
-                options: SendOptions(isMandatory: !target.isFanout, deadline: .now + options.timeout))
+                Message(body: request.encoded()),
+                to: destination,
+                options: SendOptions(isMandatory: !target.isFanout, deadline: .now + options.timeout)
+            )
         } catch {
             throw try explain(error, request)
         }
@@ -254,9 +316,8 @@ public struct RPCClient: Sendable {
         return .server(server, topic: target.topic, exchange: target.exchange)
     }
 
-    /// Says of an error of the transport which request met it.
-    ///
-    /// - Throws: `CancellationError` where the task was cancelled: then the error is only what that looked like beneath.
+    /// Says of an error of the transport which request met it; where the task was cancelled, throws that instead: then
+    /// the error is only what it looked like beneath.
     private func explain(_ error: RPCError, _ request: Request) throws(CancellationError) -> RPCError {
         guard !Task.isCancelled else { throw CancellationError() }
         let what =

@@ -2,8 +2,9 @@ internal import Synchronization
 
 /// The calls that wait for a reply, by message id.
 ///
-/// One per transport, because all its clients share one reply queue (wire contract 1.1). Transports hand it what arrives
-/// in that queue; each call ends exactly once: by a reply, its deadline, its task's cancellation, or the transport's end.
+/// One per transport, because all its clients share one reply queue (wire contract 1.1). Transports hand it what
+/// arrives in that queue; each call ends exactly once: by a reply, its deadline, its task's cancellation, or the
+/// transport's end.
 public final class ReplyRouter: Sendable {
     private typealias Outcome = Result<ReplyPayload, any Error>
 
@@ -46,6 +47,8 @@ public final class ReplyRouter: Sendable {
     // MARK: For transports
 
     /// Takes what arrived in the reply queue.
+    ///
+    /// - Parameter deliveries: What arrived; it needs no acknowledgement.
     public func receive(_ deliveries: [Delivery]) {
         for delivery in deliveries {
             let reply: ReplyPayload
@@ -57,7 +60,10 @@ public final class ReplyRouter: Sendable {
                     state.withLock { $0.lateReplies += 1 }
                     continue
                 }
-                finish(id, .failure(RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error)))
+                finish(
+                    id,
+                    .failure(RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error))
+                )
                 continue
             }
             guard let id = reply.messageID else {
@@ -73,6 +79,8 @@ public final class ReplyRouter: Sendable {
     }
 
     /// Ends all calls, those to come included: the transport was closed.
+    ///
+    /// - Parameter error: What the calls end with.
     public func close(with error: RPCError) {
         let ids = state.withLock { state in
             state.closedBy = error
@@ -138,8 +146,10 @@ public final class ReplyRouter: Sendable {
 
     // MARK: Deadlines
 
-    /// One timer for all calls: with thousands in flight, a sleeping task for each would cost more than the calls.
-    /// It runs only while calls wait and is cancelled by the last of them.
+    /// Sees to it that calls end at their deadlines, the next of which is at `instant`.
+    ///
+    /// One timer for all calls: with thousands in flight, a sleeping task for each would cost more than the calls. It
+    /// runs only while calls wait and is cancelled by the last of them.
     private func arm(_ state: inout State, for instant: ContinuousClock.Instant) {
         if let armedFor = state.armedFor, armedFor <= instant { return }
         state.timer?.cancel()
@@ -180,7 +190,9 @@ public final class ReplyRouter: Sendable {
         let limit = now >= call.deadline ? "after \(waited.rounded(toPlaces: 1)) s" : "by its call monitor"
         guard let heardAt = call.heardAt else {
             return RPCError(
-                .timeout, "no reply \(limit); the broker took the request, and no server was heard of since")
+                .timeout,
+                "no reply \(limit); the broker took the request, and no server was heard of since"
+            )
         }
         let silence = (now - heardAt).inSeconds.rounded(toPlaces: 1)
         return RPCError(.timeout, "no reply \(limit); a server was working on the request \(silence) s ago")

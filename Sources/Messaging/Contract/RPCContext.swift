@@ -24,15 +24,20 @@ public struct RPCContext: Sendable {
 
     /// The entries, by their names without the prefix `_context_`.
     public var values: [String: JSONValue]
-    /// In a handler: the request that is being served. A client's own context has none.
+    /// In a handler, the request that is being served; a client's own context has none.
     public internal(set) var request: Request?
 
-    /// Creates a context from its entries; empty by default.
+    /// Creates a context.
+    ///
+    /// - Parameter values: Its entries, by their names without the prefix `_context_`; none by default.
     public init(_ values: [String: JSONValue] = [:]) {
         self.values = values
     }
 
-    /// One entry.
+    /// One entry, by its name without the prefix `_context_`; `nil` removes it.
+    ///
+    /// - Parameter name: The entry's name.
+    /// - Returns: Its value, or `nil` where there is none.
     public subscript(name: String) -> JSONValue? {
         get { self.values[name] }
         set { self.values[name] = newValue }
@@ -40,6 +45,8 @@ public struct RPCContext: Sendable {
 
     /// The least that an OpenStack worker wants to see of a request made by the system itself: `is_admin`, and a fresh
     /// request id (wire contract 6).
+    ///
+    /// - Returns: A context that acts as administrator.
     public static func admin() -> RPCContext {
         RPCContext([
             "is_admin": true, "request_id": .string(makeRequestID()), "roles": ["admin"], "read_deleted": "no",

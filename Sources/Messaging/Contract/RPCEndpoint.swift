@@ -20,7 +20,8 @@ public struct RPCEndpoint: Sendable {
 
     /// Creates an endpoint.
     ///
-    /// Two handlers of one name, or a handler whose method belongs to another namespace, are programmer's mistakes and trap.
+    /// Two handlers of one name, or a handler whose method belongs to another namespace, are a programmer's mistakes
+    /// and trap.
     ///
     /// - Parameters:
     ///   - namespace: The namespace of all its methods; `nil` (the default) is the null namespace.

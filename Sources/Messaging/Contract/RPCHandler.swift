@@ -16,6 +16,14 @@ public struct RPCHandler: Sendable {
     /// Serves a method that is known by name only, with arguments and a result of any JSON.
     ///
     /// For tools and for methods without a contract; what has one is registered with ``RPCMethod/handled(by:)``.
+    ///
+    /// - Parameters:
+    ///   - name: The name on the wire.
+    ///   - namespace: The namespace; `nil` (the default) is the null namespace.
+    ///   - since: The version of the interface in which the method appeared; 1.0 by default.
+    ///   - delivery: When a request is acknowledged; when the handler starts, by default.
+    ///   - timeLimit: How long the handler may run before it is cancelled; `nil` (the default) for no limit.
+    ///   - body: The handler, which gets the keyword arguments as one object.
     public init(
         _ name: String,
         namespace: String? = nil,
@@ -25,7 +33,11 @@ public struct RPCHandler: Sendable {
         by body: @escaping @Sendable (RPCContext, JSONValue) async throws -> JSONValue
     ) {
         self.init(
-            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
+            name: name,
+            namespace: namespace,
+            since: since,
+            delivery: delivery,
+            timeLimit: timeLimit,
             run: { context, arguments in try RawJSON(await body(context, try arguments.value())) }
         )
     }
@@ -51,12 +63,18 @@ extension RPCMethod {
     /// Says which code serves the method; the value belongs into an ``RPCEndpoint``.
     ///
     /// - Parameter body: The handler. What it returns is the caller's result; what it throws reaches the caller as a
-    ///   ``RemoteFailure``, under the name that ``RemoteFailureConvertible`` gives, or else under its Swift type's name.
+    ///   ``RemoteFailure``, under the name that ``RemoteFailureConvertible`` gives, or else under its Swift type's
+    ///   name.
+    /// - Returns: The method with its handler.
     public func handled(
         by body: @escaping @Sendable (RPCContext, Arguments) async throws -> Result
     ) -> RPCHandler {
         RPCHandler(
-            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
+            name: name,
+            namespace: namespace,
+            since: since,
+            delivery: delivery,
+            timeLimit: timeLimit,
             run: { [arguments, result] context, raw in
                 let decoded: Arguments
                 do throws(JSONError) {
@@ -71,7 +89,10 @@ extension RPCMethod {
 }
 
 extension RPCMethod where Arguments == Void {
-    /// Says which code serves a method without arguments.
+    /// Says which code serves a method without arguments; the value belongs into an ``RPCEndpoint``.
+    ///
+    /// - Parameter body: The handler, as of a method with arguments.
+    /// - Returns: The method with its handler.
     public func handled(by body: @escaping @Sendable (RPCContext) async throws -> Result) -> RPCHandler {
         handled { context, _ in try await body(context) }
     }

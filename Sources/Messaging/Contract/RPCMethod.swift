@@ -8,8 +8,8 @@
 /// }
 /// ```
 ///
-/// `Arguments` travels as a JSON object of keyword arguments, `Result` as any JSON value. `Void` stands for no arguments
-/// and for no result (`null`). `JSONValue` takes whatever comes.
+/// `Arguments` travels as a JSON object of keyword arguments, `Result` as any JSON value. `Void` stands for no
+/// arguments and for no result (`null`). `JSONValue` takes whatever comes.
 public struct RPCMethod<Arguments: Sendable, Result: Sendable>: Sendable {
     /// The method's name on the wire.
     public let name: String
@@ -46,6 +46,13 @@ public struct RPCMethod<Arguments: Sendable, Result: Sendable>: Sendable {
 
 extension RPCMethod where Arguments: Codable, Result: Codable {
     /// Declares a method with arguments and a result.
+    ///
+    /// - Parameters:
+    ///   - name: The name on the wire.
+    ///   - namespace: The namespace; `nil` (the default) is the null namespace.
+    ///   - since: The version of the interface in which the method appeared.
+    ///   - delivery: When a request is acknowledged; when its handler starts, by default.
+    ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
     public init(
         _ name: String,
         namespace: String? = nil,
@@ -54,14 +61,26 @@ extension RPCMethod where Arguments: Codable, Result: Codable {
         timeLimit: Duration? = nil
     ) {
         self.init(
-            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
-            arguments: .codable, result: .codable
+            name: name,
+            namespace: namespace,
+            since: since,
+            delivery: delivery,
+            timeLimit: timeLimit,
+            arguments: .codable,
+            result: .codable
         )
     }
 }
 
 extension RPCMethod where Arguments: Codable, Result == Void {
     /// Declares a method that has arguments and gives no result.
+    ///
+    /// - Parameters:
+    ///   - name: The name on the wire.
+    ///   - namespace: The namespace; `nil` (the default) is the null namespace.
+    ///   - since: The version of the interface in which the method appeared.
+    ///   - delivery: When a request is acknowledged; when its handler starts, by default.
+    ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
     public init(
         _ name: String,
         namespace: String? = nil,
@@ -70,14 +89,26 @@ extension RPCMethod where Arguments: Codable, Result == Void {
         timeLimit: Duration? = nil
     ) {
         self.init(
-            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
-            arguments: .codable, result: .none
+            name: name,
+            namespace: namespace,
+            since: since,
+            delivery: delivery,
+            timeLimit: timeLimit,
+            arguments: .codable,
+            result: .none
         )
     }
 }
 
 extension RPCMethod where Arguments == Void, Result: Codable {
     /// Declares a method without arguments that gives a result.
+    ///
+    /// - Parameters:
+    ///   - name: The name on the wire.
+    ///   - namespace: The namespace; `nil` (the default) is the null namespace.
+    ///   - since: The version of the interface in which the method appeared.
+    ///   - delivery: When a request is acknowledged; when its handler starts, by default.
+    ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
     public init(
         _ name: String,
         namespace: String? = nil,
@@ -86,14 +117,26 @@ extension RPCMethod where Arguments == Void, Result: Codable {
         timeLimit: Duration? = nil
     ) {
         self.init(
-            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
-            arguments: .noArguments, result: .codable
+            name: name,
+            namespace: namespace,
+            since: since,
+            delivery: delivery,
+            timeLimit: timeLimit,
+            arguments: .noArguments,
+            result: .codable
         )
     }
 }
 
 extension RPCMethod where Arguments == Void, Result == Void {
     /// Declares a method with neither arguments nor a result.
+    ///
+    /// - Parameters:
+    ///   - name: The name on the wire.
+    ///   - namespace: The namespace; `nil` (the default) is the null namespace.
+    ///   - since: The version of the interface in which the method appeared.
+    ///   - delivery: When a request is acknowledged; when its handler starts, by default.
+    ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
     public init(
         _ name: String,
         namespace: String? = nil,
@@ -102,8 +145,13 @@ extension RPCMethod where Arguments == Void, Result == Void {
         timeLimit: Duration? = nil
     ) {
         self.init(
-            name: name, namespace: namespace, since: since, delivery: delivery, timeLimit: timeLimit,
-            arguments: .noArguments, result: .none
+            name: name,
+            namespace: namespace,
+            since: since,
+            delivery: delivery,
+            timeLimit: timeLimit,
+            arguments: .noArguments,
+            result: .none
         )
     }
 }

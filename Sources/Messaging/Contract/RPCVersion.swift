@@ -11,6 +11,11 @@ public struct RPCVersion: Sendable, Hashable {
     public let revision: Int
 
     /// Creates a version from its numbers.
+    ///
+    /// - Parameters:
+    ///   - major: Counts the changes that break callers.
+    ///   - minor: Counts the additions.
+    ///   - revision: A step within the minor version; none by default.
     public init(_ major: Int, _ minor: Int, revision: Int = 0) {
         self.major = major
         self.minor = minor
@@ -19,15 +24,22 @@ public struct RPCVersion: Sendable, Hashable {
 
     /// Reads a version as it stands on the wire.
     ///
-    /// - Throws: `RPCError.Code.invalidVersion` when the text is not two or three numbers with dots between them.
+    /// - Parameter text: The version, such as `3.0`.
+    /// - Throws: `RPCError` with the code `invalidVersion` when the text is not two or three numbers with dots between
+    ///   them.
     public init(parsing text: String) throws(RPCError) {
         guard let version = RPCVersion(text) else {
-            throw RPCError(.invalidVersion, "'\(text.prefix(64))' is not an RPC version; write major.minor, such as 3.0")
+            throw RPCError(
+                .invalidVersion,
+                "'\(text.prefix(64))' is not an RPC version; write major.minor, such as 3.0"
+            )
         }
         self = version
     }
 
     /// Reads a version, or answers `nil` where the text is none.
+    ///
+    /// - Parameter text: The version, such as `3.0`.
     public init?(_ text: some StringProtocol) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard (2...3).contains(parts.count) else { return nil }
@@ -41,6 +53,9 @@ public struct RPCVersion: Sendable, Hashable {
     }
 
     /// Whether a server that implements this version can serve a request of `requested`.
+    ///
+    /// - Parameter requested: The version for which a request asks.
+    /// - Returns: Whether it can (wire contract 4.2).
     public func supports(_ requested: RPCVersion) -> Bool {
         guard requested.major == major, requested.minor <= minor else { return false }
         return requested.minor < minor || requested.revision <= revision
@@ -52,6 +67,11 @@ public struct RPCVersion: Sendable, Hashable {
 
 extension RPCVersion: Comparable {
     /// Orders versions by major, then minor, then revision.
+    ///
+    /// - Parameters:
+    ///   - one: A version.
+    ///   - other: Another one.
+    /// - Returns: Whether `one` is the earlier.
     public static func < (one: RPCVersion, other: RPCVersion) -> Bool {
         (one.major, one.minor, one.revision) < (other.major, other.minor, other.revision)
     }
@@ -64,6 +84,8 @@ extension RPCVersion: CustomStringConvertible, ExpressibleByStringLiteral {
     }
 
     /// Writes a version down in source code; text that is no version is a programmer's mistake and traps.
+    ///
+    /// - Parameter value: The version, such as `"3.0"`.
     public init(stringLiteral value: String) {
         guard let version = RPCVersion(value) else {
             preconditionFailure("\"\(value)\" is not an RPC version; write major.minor, such as \"3.0\"")

@@ -35,8 +35,10 @@ extension RemoteFailure {
             let type = String(reflecting: Swift.type(of: error))
             let parts = type.split(separator: ".", maxSplits: 1)
             self.init(
-                className: parts.last.map(String.init) ?? type, module: parts.count == 2 ? String(parts[0]) : "swift",
-                message: String(describing: error))
+                className: parts.last.map(String.init) ?? type,
+                module: parts.count == 2 ? String(parts[0]) : "swift",
+                message: String(describing: error)
+            )
         }
     }
 }

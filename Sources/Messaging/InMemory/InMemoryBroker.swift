@@ -1,7 +1,7 @@
 internal import Synchronization
 
-/// A broker within the process, with AMQP's semantics: queues that are shared round-robin, prefetch, acknowledgement and
-/// redelivery, returned messages, expiry, deleted queues, and a stop of all publishers as under a memory alarm.
+/// A broker within the process, with AMQP's semantics: queues that are shared round-robin, prefetch, acknowledgement
+/// and redelivery, returned messages, expiry, deleted queues, and a stop of all publishers as under a memory alarm.
 ///
 /// Every ``InMemoryTransport`` on the same broker reaches the others. For tests, and for programs of one process; what
 /// works here still has to be shown on RabbitMQ.
@@ -59,6 +59,8 @@ public final class InMemoryBroker: Sendable {
     // MARK: What tests may do to it
 
     /// Stops or resumes all publishers, as RabbitMQ does under a memory or disk alarm.
+    ///
+    /// - Parameter isBlocked: Whether publishers are to wait.
     public func setBlocked(_ isBlocked: Bool) {
         let unblocked: Eventual<Void>? = state.withLock { state in
             guard isBlocked else {
@@ -72,6 +74,8 @@ public final class InMemoryBroker: Sendable {
     }
 
     /// Deletes a queue with all that is in it; its consumers are cancelled by the broker.
+    ///
+    /// - Parameter name: The queue's name; that there is none is not an error.
     public func deleteQueue(_ name: String) {
         let consumers = state.withLock { state in
             guard let queue = state.queues.removeValue(forKey: name) else { return [Consumer]() }
@@ -83,7 +87,10 @@ public final class InMemoryBroker: Sendable {
         for consumer in consumers { consumer.onCancelled() }
     }
 
-    /// How many messages wait in a queue, or `nil` where there is no such queue.
+    /// How many messages wait in a queue.
+    ///
+    /// - Parameter queue: The queue's name.
+    /// - Returns: Their number, those that were handed out not included; `nil` where there is no such queue.
     public func depth(of queue: String) -> Int? {
         state.withLock { $0.queues[queue]?.messages.count }
     }
@@ -102,9 +109,8 @@ public final class InMemoryBroker: Sendable {
         }
     }
 
-    /// Publishes to an exchange, or with `nil` for one straight to the queue that the key names.
-    ///
-    /// - Returns: Whether a queue took the message.
+    /// Publishes to an exchange, or with `nil` for one straight to the queue that the key names; answers whether a
+    /// queue took the message.
     func publish(_ message: Message, exchange: String?, key: String) -> Bool {
         state.withLock { state in
             let queues: [String]
@@ -139,7 +145,8 @@ public final class InMemoryBroker: Sendable {
             state.nextConsumer += 1
             if state.queues[queue] == nil { state.queues[queue] = Queue() }
             state.queues[queue]?.consumers.append(
-                Consumer(id: id, prefetch: prefetch, deliver: deliver, onCancelled: onCancelled))
+                Consumer(id: id, prefetch: prefetch, deliver: deliver, onCancelled: onCancelled)
+            )
             Self.dispatch(queue, &state)
             return id
         }
@@ -188,8 +195,9 @@ public final class InMemoryBroker: Sendable {
         settle(tags, requeue: true)
     }
 
-    /// Hands messages out while a consumer has room, in turn. Within the lock, so that the order stays; what is called
-    /// returns at once by the contract of `Transport.listen`.
+    /// Hands messages out while a consumer has room, in turn.
+    ///
+    /// Within the lock, so that the order stays; what is called returns at once by the contract of `Transport.listen`.
     private static func dispatch(_ name: String, _ state: inout State) {
         guard var queue = state.queues[name], !queue.consumers.isEmpty, !queue.messages.isEmpty else { return }
         let now = ContinuousClock.now
@@ -218,8 +226,12 @@ public final class InMemoryBroker: Sendable {
             }
             consumer.deliver([
                 Delivery(
-                    body: message.message.body, timeToLive: message.message.timeToLive,
-                    isRedelivered: message.isRedelivered, receivedAt: now, token: Delivery.Token(tag: tag))
+                    body: message.message.body,
+                    timeToLive: message.message.timeToLive,
+                    isRedelivered: message.isRedelivered,
+                    receivedAt: now,
+                    token: Delivery.Token(tag: tag)
+                )
             ])
         }
         queue.messages.removeFirst(taken)

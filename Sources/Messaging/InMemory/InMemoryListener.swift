@@ -95,8 +95,14 @@ final class InMemoryListener: Listener {
 extension Delivery {
     fileprivate func with(generation: UInt64) -> Delivery {
         Delivery(
-            body: body, contentType: contentType, contentEncoding: contentEncoding, compression: compression,
-            timeToLive: timeToLive, isRedelivered: isRedelivered, receivedAt: receivedAt,
-            token: Token(tag: token.tag, generation: generation))
+            body: body,
+            contentType: contentType,
+            contentEncoding: contentEncoding,
+            compression: compression,
+            timeToLive: timeToLive,
+            isRedelivered: isRedelivered,
+            receivedAt: receivedAt,
+            token: Token(tag: token.tag, generation: generation)
+        )
     }
 }

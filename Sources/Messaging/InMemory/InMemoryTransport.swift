@@ -35,7 +35,11 @@ public final class InMemoryTransport: Transport {
         self.exchange = exchange
     }
 
-    /// Opens the reply queue; see ``Transport``.
+    /// Opens the reply queue at the first call; see ``Transport``.
+    ///
+    /// - Parameter deadline: Without a meaning here: the queue is there at once.
+    /// - Returns: The queue's name.
+    /// - Throws: `RPCError` with the code `closed`.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
         try checkOpen()
         return state.withLock { state in
@@ -64,6 +68,12 @@ public final class InMemoryTransport: Transport {
     }
 
     /// Sends a message; see ``Transport``.
+    ///
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - destination: Where it goes.
+    ///   - options: Whether it must find a queue, and when to give up.
+    /// - Throws: `RPCError`: `noSuchServer`, `timeout`, `blocked`, `closed`.
     public func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
         try checkOpen()
         if let deadline = options.deadline, deadline <= .now {
@@ -91,6 +101,13 @@ public final class InMemoryTransport: Transport {
     }
 
     /// Listens on a server's addresses; see ``Transport``.
+    ///
+    /// - Parameters:
+    ///   - target: Topic and server; both are needed.
+    ///   - prefetch: How many unacknowledged messages each of the three queues may have here.
+    ///   - onDeliveries: Called with what has arrived, in order; must return at once.
+    /// - Returns: What settles the deliveries and ends the listening.
+    /// - Throws: `RPCError`: `invalidTarget`, `closed`.
     public func listen(
         on target: Target,
         prefetch: Int,
@@ -102,8 +119,13 @@ public final class InMemoryTransport: Transport {
             throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
         }
         let listener = InMemoryListener(
-            broker, topic: target.topic, server: server, exchange: target.exchange ?? exchange,
-            prefetch: prefetch, onDeliveries: onDeliveries)
+            broker,
+            topic: target.topic,
+            server: server,
+            exchange: target.exchange ?? exchange,
+            prefetch: prefetch,
+            onDeliveries: onDeliveries
+        )
         listener.open()
         state.withLock { $0.listeners.append(listener) }
         return listener

@@ -109,7 +109,7 @@ final class Intake: Sendable {
 
     /// Notes that a message is about to be run, and says whether it was seen before.
     ///
-    /// - Parameter isHeld: Whether repetitions wait for the end of the first, because only that end acknowledges it.
+    /// With `isHeld`, repetitions wait for the end of the first, because only that end acknowledges it.
     func note(_ id: String?, delivery: Delivery, isHeld: Bool) -> Sight {
         guard let id, duplicatesWindow > 0 else { return .first }
         return state.withLock { state in

@@ -14,19 +14,28 @@ struct RPCDispatcher: Sendable {
             switch self {
             case .noSuchMethod(let method):
                 RemoteFailure(
-                    className: "NoSuchMethod", module: "oslo_messaging.rpc.dispatcher",
-                    message: "Endpoint does not support RPC method \(method)")
+                    className: "NoSuchMethod",
+                    module: "oslo_messaging.rpc.dispatcher",
+                    message: "Endpoint does not support RPC method \(method)"
+                )
             case .unsupportedVersion(let version, let method):
                 RemoteFailure(
-                    className: "UnsupportedVersion", module: "oslo_messaging.rpc.dispatcher",
-                    message: "Endpoint does not support RPC version \(version). Attempted method: \(method)")
+                    className: "UnsupportedVersion",
+                    module: "oslo_messaging.rpc.dispatcher",
+                    message: "Endpoint does not support RPC version \(version). Attempted method: \(method)"
+                )
             case .badVersion(let version):
                 RemoteFailure(
-                    className: "ValueError", module: "builtins",
-                    message: "'\(version)' is not an RPC version; send major.minor")
+                    className: "ValueError",
+                    module: "builtins",
+                    message: "'\(version)' is not an RPC version; send major.minor"
+                )
             case .missing(let what):
                 RemoteFailure(
-                    className: "TypeError", module: "builtins", message: "the request has no valid '\(what)'")
+                    className: "TypeError",
+                    module: "builtins",
+                    message: "the request has no valid '\(what)'"
+                )
             }
         }
     }

@@ -1,8 +1,10 @@
 internal import Logging
 
 extension RPCServer {
-    /// Runs one request to its end: handler, acknowledgement, reply. A server always replies to a call, be it with a
-    /// failure: a caller must not wait for its timeout to learn that something went wrong.
+    /// Runs one request to its end: handler, acknowledgement, reply.
+    ///
+    /// A server always replies to a call, be it with a failure: a caller must not wait for its timeout to learn that
+    /// something went wrong.
     func serve(_ job: Job, listener: any Listener) async {
         let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
         let deadline = deadline(of: job.delivery)
@@ -36,19 +38,25 @@ extension RPCServer {
         do {
             var context = RPCContext(try request.contextValues())
             context.request = RPCContext.Request(
-                method: request.method, isCall: request.messageID != nil, uniqueID: request.uniqueID,
-                deadline: deadline, isRedelivered: job.delivery.isRedelivered,
-                callMonitorTimeout: request.monitorInterval)
+                method: request.method,
+                isCall: request.messageID != nil,
+                uniqueID: request.uniqueID,
+                deadline: deadline,
+                isRedelivered: job.delivery.isRedelivered,
+                callMonitorTimeout: request.monitorInterval
+            )
             return .result(try await run(job.handler, context, request.args))
         } catch {
             let failure = RemoteFailure(describing: error)
             let isExpected = (error as? any RemoteFailureConvertible)?.isExpected ?? false
             logger.log(
-                level: isExpected ? .debug : .info, "method failed",
+                level: isExpected ? .debug : .info,
+                "method failed",
                 metadata: [
                     "method": "\(request.method)", "unique_id": "\(request.uniqueID ?? "-")",
                     "error": "\(failure)",
-                ])
+                ]
+            )
             return .failure(failure)
         }
     }
@@ -70,9 +78,12 @@ extension RPCServer {
         }
     }
 
-    /// Sends signs of life while `body` runs, if the caller asked for them (wire contract 4.4); they stop on every exit.
+    /// Sends signs of life while `body` runs, if the caller asked for them (wire contract 4.4); they stop on every
+    /// exit.
     private func withHeartbeats(
-        to address: ReplyAddress?, for job: Job, _ body: @escaping @Sendable () async -> ReplyPayload
+        to address: ReplyAddress?,
+        for job: Job,
+        _ body: @escaping @Sendable () async -> ReplyPayload
     ) async -> ReplyPayload {
         guard let address, let timeout = job.request.monitorInterval else { return await body() }
         // oslo sends at half of the caller's patience; the lower bound keeps a hasty caller from causing a flood.
@@ -106,7 +117,9 @@ struct TimeLimitExceeded: Error, RemoteFailureConvertible {
 
     var remoteFailure: RemoteFailure {
         RemoteFailure(
-            className: "TimeLimitExceeded", module: "steward",
-            message: "\(method) did not end within its time limit of \(limit) and was cancelled")
+            className: "TimeLimitExceeded",
+            module: "steward",
+            message: "\(method) did not end within its time limit of \(limit) and was cancelled"
+        )
     }
 }

@@ -1,5 +1,5 @@
-internal import Synchronization
 public import Logging
+internal import Synchronization
 
 /// Serves a target's topic, host and fanout with a list of endpoints.
 ///
@@ -8,15 +8,16 @@ public import Logging
 /// try await server.run()
 /// ```
 ///
-/// ``run(onReady:)`` serves until ``stop()`` is called or its task is cancelled. A stop is graceful: the server takes no
-/// more, gives back what it had not started, lets running handlers finish and reply, and then releases its queues.
+/// ``run(onReady:)`` serves until ``stop()`` is called or its task is cancelled. A stop is graceful: the server takes
+/// no more, gives back what it had not started, lets running handlers finish and reply, and then releases its queues.
 public final class RPCServer: Sendable {
     /// How a server works.
     public struct Configuration: Sendable {
         /// How many handlers run at the same time; 64 by default, as oslo's `executor_thread_pool_size`.
         public var concurrency = 64
-        /// How many messages each of the three queues hands out ahead of their start; 64 by default. With less than 16
-        /// throughput falls to a third; without a bound a whole queue would be drawn into memory.
+        /// How many messages each of the three queues hands out ahead of their start; 64 by default.
+        ///
+        /// With less than 16 throughput falls to a third; without a bound a whole queue would be drawn into memory.
         public var prefetch = 64
         /// How long running handlers may take after a stop before they are cancelled; 60 s by default.
         public var gracePeriod: Duration = .seconds(60)
@@ -66,7 +67,11 @@ public final class RPCServer: Sendable {
         let intake = Intake(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
         self.intake = intake
         self.replySender = ReplySender(
-            transport, retryLimit: configuration.replyRetryLimit, stopped: intake.stopped, logger: logger)
+            transport,
+            retryLimit: configuration.replyRetryLimit,
+            stopped: intake.stopped,
+            logger: logger
+        )
     }
 
     /// How many handlers are running.
@@ -75,9 +80,14 @@ public final class RPCServer: Sendable {
     /// Serves until ``stop()`` is called or the task is cancelled.
     ///
     /// - Parameter onReady: Called once when the broker has confirmed all consumers.
-    /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; what `onReady` throws.
+    /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; what `onReady`
+    ///   throws.
     public func run(onReady: @Sendable () async throws -> Void = {}) async throws {
-        guard hasRun.withLock({ hasRun in defer { hasRun = true }; return !hasRun }) else {
+        let isFirst = hasRun.withLock { hasRun in
+            defer { hasRun = true }
+            return !hasRun
+        }
+        guard isFirst else {
             throw RPCError(.closed, "a server runs once; make another one for \(target)")
         }
         guard target.server != nil, !target.isFanout else {
@@ -103,7 +113,9 @@ public final class RPCServer: Sendable {
         logger.info("stopped serving")
     }
 
-    /// Asks the server to stop: it finishes what runs and ``run(onReady:)`` returns. Returns at once; may be repeated.
+    /// Asks the server to stop: it finishes what runs, and ``run(onReady:)`` returns.
+    ///
+    /// Returns at once; may be repeated.
     public func stop() {
         intake.stop()
     }
@@ -146,8 +158,9 @@ public final class RPCServer: Sendable {
         }
     }
 
-    /// Stops the flow and gives back what was not started. In a task of its own and awaited on the spot: it must happen
-    /// although the server's task may be cancelled.
+    /// Stops the flow and gives back what was not started.
+    ///
+    /// In a task of its own and awaited on the spot: it must happen although the server's task may be cancelled.
     private func settle(_ listener: any Listener) async {
         await Task { [intake] in
             await listener.stopConsuming()
@@ -201,8 +214,10 @@ public final class RPCServer: Sendable {
         case held
     }
 
-    /// Decides what becomes of each delivery: run, answered with a refusal, dropped. What is to run at most once is
-    /// acknowledged here, all of a batch in one step, and is run only if the acknowledgement was written.
+    /// Decides what becomes of each delivery: run, answered with a refusal, dropped.
+    ///
+    /// What is to run at most once is acknowledged here, all of a batch in one step, and is run only if the
+    /// acknowledgement was written.
     private func admit(_ batch: [Delivery], listener: any Listener) async -> [Work] {
         var admitted: [Work] = []
         var settled: [Delivery] = []
@@ -265,7 +280,9 @@ public final class RPCServer: Sendable {
         } catch {
             let failure = error.remoteFailure
             logger.info("refused request", metadata: ["method": "\(request.method)", "error": "\(failure)"])
-            guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else { return .drop }
+            guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else {
+                return .drop
+            }
             return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
         }
     }

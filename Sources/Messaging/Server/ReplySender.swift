@@ -21,8 +21,10 @@ final class ReplySender: Sendable {
     private let logger: Logger
     /// Comes when the server stops: then nobody waits any longer for callers that have vanished.
     private let stopped: Eventual<Void>
-    /// Queues that were not there when they were last tried, and until when they are taken for gone. A queue in here is
-    /// offered each reply once and not again, so that a dead caller's backlog of calls costs nothing.
+    /// Queues that were not there when they were last tried, and until when they are taken for gone.
+    ///
+    /// A queue in here is offered each reply once and not again, so that a dead caller's backlog of calls costs
+    /// nothing.
     private let gone = Mutex<[String: ContinuousClock.Instant]>([:])
 
     /// As many names as oslo remembers (wire contract 4.3).
@@ -35,17 +37,19 @@ final class ReplySender: Sendable {
         self.logger = logger
     }
 
-    /// Offers a reply once.
-    ///
-    /// - Returns: Whether it is done: sent, or not to be sent by another try.
+    /// Offers a reply once; answers whether it is done: sent, or not to be sent by another try.
     func offer(
-        _ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?
+        _ reply: ReplyPayload,
+        to address: ReplyAddress,
+        deadline: ContinuousClock.Instant?
     ) async -> Bool {
         let limit = min(deadline ?? .now + retryLimit, .now + retryLimit)
         do {
             try await transport.send(
-                Message(body: reply.encoded(messageID: address.messageID)), to: .queue(address.queue),
-                options: SendOptions(isMandatory: true, deadline: limit))
+                Message(body: reply.encoded(messageID: address.messageID)),
+                to: .queue(address.queue),
+                options: SendOptions(isMandatory: true, deadline: limit)
+            )
             gone.withLock { $0[address.queue] = nil }
             return true
         } catch {

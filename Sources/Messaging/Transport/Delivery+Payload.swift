@@ -2,8 +2,11 @@ extension RequestPayload {
     /// Reads the request that arrived.
     init(_ delivery: Delivery) throws(WireError) {
         try self.init(
-            decoding: delivery.body, contentType: delivery.contentType, contentEncoding: delivery.contentEncoding,
-            compression: delivery.compression)
+            decoding: delivery.body,
+            contentType: delivery.contentType,
+            contentEncoding: delivery.contentEncoding,
+            compression: delivery.compression
+        )
     }
 }
 
@@ -11,7 +14,10 @@ extension ReplyPayload {
     /// Reads the reply that arrived.
     init(_ delivery: Delivery) throws(WireError) {
         try self.init(
-            decoding: delivery.body, contentType: delivery.contentType, contentEncoding: delivery.contentEncoding,
-            compression: delivery.compression)
+            decoding: delivery.body,
+            contentType: delivery.contentType,
+            contentEncoding: delivery.contentEncoding,
+            compression: delivery.compression
+        )
     }
 }

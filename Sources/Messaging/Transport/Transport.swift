@@ -11,11 +11,18 @@ public protocol Transport: Sendable {
     /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
     /// is given to ``replies``.
     ///
-    /// - Parameter deadline: When to give up.
+    /// - Parameter deadline: When to give up; `nil` for never.
+    /// - Returns: The queue's name.
+    /// - Throws: `unreachable` where the deadline passed before the queue was there; `closed`, and what the broker
+    ///   refuses.
     func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String
 
     /// Sends a message and returns when the broker has taken it in.
     ///
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - destination: Where it goes.
+    ///   - options: Whether it must find a queue, and when to give up.
     /// - Throws: `noSuchServer` where the message is mandatory and no queue takes it; `timeout` or `blocked` where the
     ///   deadline passed before the message was written; `connectionLost` where it was written and not confirmed;
     ///   `rejected`, `tooLarge`, `unreachable`, `closed`.
@@ -27,6 +34,8 @@ public protocol Transport: Sendable {
     ///   - target: Topic and server; both are needed.
     ///   - prefetch: How many unacknowledged messages each of the three may have at the listener.
     ///   - onDeliveries: Called with what has arrived, in order; must return at once.
+    /// - Returns: What settles the deliveries and ends the listening; the broker has confirmed all consumers.
+    /// - Throws: `invalidTarget`, `unreachable`, `closed`, and what the broker refuses.
     func listen(
         on target: Target,
         prefetch: Int,
@@ -39,13 +48,18 @@ public protocol Transport: Sendable {
 
 /// A server's hold on its queues.
 public protocol Listener: Sendable {
-    /// Acknowledges deliveries, and answers those whose acknowledgement was written to the broker.
+    /// Acknowledges deliveries.
     ///
-    /// The others were lost with their connection and will be delivered again, here or at another host: who promised to
-    /// run them at most once must not start them.
+    /// - Parameter deliveries: What is done, or about to be.
+    /// - Returns: Those whose acknowledgement was written to the broker. The others were lost with their connection and
+    ///   will be delivered again, here or at another host: who promised to run them at most once must not start them.
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery]
 
-    /// Gives deliveries back: to be delivered again to anyone, or to be dropped (or dead-lettered) by the broker.
+    /// Gives deliveries back.
+    ///
+    /// - Parameters:
+    ///   - deliveries: What will not be run here.
+    ///   - requeue: Whether they are to be delivered again, to anyone, or dropped (or dead-lettered) by the broker.
     func reject(_ deliveries: [Delivery], requeue: Bool) async
 
     /// Stops taking messages: returns when the broker will deliver no more to this listener.
@@ -71,10 +85,14 @@ public enum Destination: Sendable, Hashable {
 public struct Message: Sendable {
     /// The body: JSON text in UTF-8.
     public var body: [UInt8]
-    /// How long the message may wait in a queue; after that the broker drops it. `nil` for ever.
+    /// How long the message may wait in a queue before the broker drops it; `nil` for ever.
     public var timeToLive: Duration?
 
     /// Creates a message.
+    ///
+    /// - Parameters:
+    ///   - body: JSON text in UTF-8.
+    ///   - timeToLive: How long it may wait in a queue; `nil` (the default) for ever.
     public init(body: [UInt8], timeToLive: Duration? = nil) {
         self.body = body
         self.timeToLive = timeToLive
@@ -88,7 +106,11 @@ public struct SendOptions: Sendable {
     /// When the sender gives up; `nil` for never.
     public var deadline: ContinuousClock.Instant?
 
-    /// Creates options; by default not mandatory and without a deadline.
+    /// Creates options.
+    ///
+    /// - Parameters:
+    ///   - isMandatory: Whether a message that no queue takes is an error; `false` by default.
+    ///   - deadline: When the sender gives up; `nil` (the default) for never.
     public init(isMandatory: Bool = false, deadline: ContinuousClock.Instant? = nil) {
         self.isMandatory = isMandatory
         self.deadline = deadline
@@ -122,6 +144,10 @@ public struct Delivery: Sendable {
         public let generation: UInt64
 
         /// Creates a token.
+        ///
+        /// - Parameters:
+        ///   - tag: The number of the delivery.
+        ///   - generation: Which connection it came over.
         public init(tag: UInt64, generation: UInt64 = 0) {
             self.tag = tag
             self.generation = generation
@@ -129,6 +155,16 @@ public struct Delivery: Sendable {
     }
 
     /// Creates a delivery; for transports.
+    ///
+    /// - Parameters:
+    ///   - body: The body as it came.
+    ///   - contentType: AMQP's content type.
+    ///   - contentEncoding: AMQP's content encoding.
+    ///   - compression: The `compression` header.
+    ///   - timeToLive: The time to live with which the message was sent.
+    ///   - isRedelivered: Whether the broker handed the message out before.
+    ///   - receivedAt: When it arrived; now, by default.
+    ///   - token: What the transport needs to settle it.
     public init(
         body: [UInt8],
         contentType: String? = "application/json",
