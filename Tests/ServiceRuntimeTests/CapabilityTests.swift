@@ -17,6 +17,7 @@ struct CapabilityTests {
     private let manager = VolumeManager()
     private let clock = TestClock()
     private let events = Events()
+    private let log = TestLog()
 
     private func withServices(
         schedulers: [String] = ["scheduler-1"],
@@ -42,7 +43,13 @@ struct CapabilityTests {
             }
             defer { for service in services { service.stop() } }
             try await withManagerService(
-                ManagerService(self.manager, topic: "cinder-volume", transport: self.transport, clock: self.clock)
+                ManagerService(
+                    self.manager,
+                    topic: "cinder-volume",
+                    transport: self.transport,
+                    clock: self.clock,
+                    logger: self.log.logger
+                )
             ) { try await body($0) }
         }
     }

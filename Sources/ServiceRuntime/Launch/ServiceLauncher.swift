@@ -49,7 +49,8 @@ public struct ServiceLauncher: Sendable {
     /// Reads the configuration, sets up logging to standard error, opens the transport, runs the services until they end
     /// or a signal comes, and closes the transport.
     ///
-    /// To be called once in a process, as it sets up logging; the process is to exit with the answer's code.
+    /// To be called once in a process, as it sets up logging and ignores SIGPIPE; the process is to exit with the answer's
+    /// code.
     ///
     /// - Parameters:
     ///   - overrides: What the command line says, as texts by option name.
@@ -76,6 +77,7 @@ public struct ServiceLauncher: Sendable {
             StandardError.print("\(self.name): \(error.message)\n")
             return .forError(error)
         }
+        BrokenPipes.ignore()
         let level = configuration[.logLevel]
         LoggingSystem.bootstrap { label in
             var handler = StreamLogHandler.standardError(label: label)

@@ -66,8 +66,7 @@ public final class ManagerService: Service {
         self.scheduler = scheduler
         self.tasks = Result { () throws(ServiceError) in
             try PeriodicTaskContext(
-                tasks: manager.periodicTasks
-                    + Self.publication(of: manager, to: scheduler, every: configuration[.reportInterval]),
+                tasks: Self.tasks(of: manager, scheduler: scheduler, reportInterval: configuration[.reportInterval]),
                 host: manager.host,
                 clock: clock,
                 logger: logger
@@ -116,18 +115,22 @@ public final class ManagerService: Service {
         self.stopped.fulfil()
     }
 
-    /// The periodic task that keeps the schedulers informed, for a manager that depends on them.
-    private static func publication(
+    /// A manager's tasks, and for one that depends on schedulers the task that keeps them informed, unless it has its own.
+    private static func tasks(
         of manager: any Manager,
-        to scheduler: SchedulerAPI,
-        every interval: Duration
+        scheduler: SchedulerAPI,
+        reportInterval: Duration
     ) -> [PeriodicTask] {
-        guard let manager = manager as? any SchedulerDependentManager else { return [] }
-        return [
-            PeriodicTask("publish_service_capabilities", every: interval) { context in
-                try await manager.publishServiceCapabilities(to: scheduler, context: context.request)
-            }
-        ]
+        let name = ManagerRPC.publishServiceCapabilities.name
+        let tasks = manager.periodicTasks
+        guard let manager = manager as? any SchedulerDependentManager, !tasks.contains(where: { $0.name == name })
+        else {
+            return tasks
+        }
+        let publication = PeriodicTask(name, every: reportInterval) { context in
+            try await manager.publishServiceCapabilities(to: scheduler, context: context.request)
+        }
+        return tasks + [publication]
     }
 }
 
