@@ -34,7 +34,8 @@ struct CapabilityTests {
                 return ManagerService(
                     TestManager(host: host, endpoint: endpoint),
                     topic: "cinder-scheduler",
-                    transport: self.transport
+                    transport: self.transport,
+                    logger: self.log.logger
                 )
             }
             for service in services {
