@@ -42,7 +42,7 @@ public struct RPCError: Error, Sendable {
         public static let closed = Code(kind: .closed)
 
         /// The code's name.
-        public var description: String { kind.rawValue }
+        public var description: String { self.kind.rawValue }
     }
 
     /// What kind of error it is.
@@ -70,11 +70,11 @@ public struct RPCError: Error, Sendable {
 
     /// Whether the same request may succeed when it is sent again, and is certain not to have been executed.
     public var isRetriable: Bool {
-        code == .unreachable || code == .blocked || code == .rejected
+        self.code == .unreachable || self.code == .blocked || self.code == .rejected
     }
 }
 
 extension RPCError: CustomStringConvertible {
     /// The code and the message.
-    public var description: String { "\(code): \(message)" }
+    public var description: String { "\(self.code): \(self.message)" }
 }

@@ -40,11 +40,11 @@ public struct Target: Sendable, Hashable {
     /// Checks what the wire can carry: AMQP names are short strings of at most 255 bytes, and `*` and `#` would turn a
     /// binding of the topic exchange into a pattern (wire contract 1.1).
     package func validated() throws(RPCError) -> Target {
-        guard !topic.isEmpty else {
+        guard !self.topic.isEmpty else {
             throw RPCError(.invalidTarget, "the target has no topic; name the service that is meant")
         }
         // The fanout queue's name is the longest that is made of a topic: "_fanout_" and 32 digits.
-        for (what, name) in [("topic", topic), ("server", server ?? ""), ("exchange", exchange ?? "")] {
+        for (what, name) in [("topic", self.topic), ("server", self.server ?? ""), ("exchange", self.exchange ?? "")] {
             guard name.utf8.count <= 200, !name.utf8.contains(where: { $0 < 0x20 || $0 == 0x7F }) else {
                 throw RPCError(
                     .invalidTarget,
@@ -52,10 +52,12 @@ public struct Target: Sendable, Hashable {
                 )
             }
         }
-        guard !topic.utf8.contains(where: Self.isPattern), server?.utf8.contains(where: Self.isPattern) != true else {
+        guard !self.topic.utf8.contains(where: Self.isPattern),
+            self.server?.utf8.contains(where: Self.isPattern) != true
+        else {
             throw RPCError(.invalidTarget, "'*' and '#' are patterns in AMQP and cannot be part of \(self)")
         }
-        guard topic.utf8.count + (server?.utf8.count ?? 0) < 255 else {
+        guard self.topic.utf8.count + (self.server?.utf8.count ?? 0) < 255 else {
             throw RPCError(.invalidTarget, "topic and server together are longer than AMQP's 255 bytes")
         }
         return self
@@ -69,7 +71,7 @@ public struct Target: Sendable, Hashable {
 extension Target: CustomStringConvertible {
     /// The target as people write it: `cinder-volume`, `cinder-volume.node-1`, `cinder-volume (fanout)`.
     public var description: String {
-        let name = server.map { "\(topic).\($0)" } ?? topic
-        return isFanout ? "\(name) (fanout)" : name
+        let name = self.server.map { "\(self.topic).\($0)" } ?? self.topic
+        return self.isFanout ? "\(name) (fanout)" : name
     }
 }

@@ -5,14 +5,14 @@ internal import Logging
 /// peer may have made it, and it may hold messages.
 extension AMQPChannel {
     func declare(_ route: Topology.Route, logger: Logger) async throws(AMQPError) {
-        try await declare(route.exchange, logger: logger)
-        try await declare(route.queue, logger: logger)
-        try await bindQueue(route.queue.name, to: route.exchange.name, routingKey: route.key)
+        try await self.declare(route.exchange, logger: logger)
+        try await self.declare(route.queue, logger: logger)
+        try await self.bindQueue(route.queue.name, to: route.exchange.name, routingKey: route.key)
     }
 
     func declare(_ exchange: Topology.Exchange, logger: Logger) async throws(AMQPError) {
-        try await adopting(exchange.name, logger: logger) { isDurable throws(AMQPError) in
-            try await declareExchange(
+        try await self.adopting(exchange.name, logger: logger) { isDurable throws(AMQPError) in
+            try await self.declareExchange(
                 exchange.name,
                 type: exchange.type,
                 durable: isDurable ?? exchange.isDurable,
@@ -24,8 +24,8 @@ extension AMQPChannel {
     }
 
     func declare(_ queue: Topology.Queue, logger: Logger) async throws(AMQPError) {
-        try await adopting(queue.name, logger: logger) { isDurable throws(AMQPError) in
-            _ = try await declareQueue(
+        try await self.adopting(queue.name, logger: logger) { isDurable throws(AMQPError) in
+            _ = try await self.declareQueue(
                 queue.name,
                 durable: isDurable ?? queue.isDurable,
                 autoDelete: queue.isAutoDeleted,

@@ -27,14 +27,14 @@ final class Once<Value: Sendable>: Sendable {
 
     /// The value, if it is there.
     var current: Value? {
-        state.withLock { state in
+        self.state.withLock { state in
             guard case .made(let value) = state else { return nil }
             return value
         }
     }
 
     func value(until deadline: ContinuousClock.Instant?) async throws -> Value {
-        let step: Step = state.withLock { state in
+        let step: Step = self.state.withLock { state in
             switch state {
             case .made(let value): return .take(value)
             case .making(let eventual): return .wait(eventual)
@@ -51,11 +51,11 @@ final class Once<Value: Sendable>: Sendable {
             // Not a child of the caller's task: others wait for it as well, and the caller's deadline is not theirs.
             Task {
                 do {
-                    let value = try await make()
-                    state.withLock { $0 = .made(value) }
+                    let value = try await self.make()
+                    self.state.withLock { $0 = .made(value) }
                     eventual.resolve(.success(value))
                 } catch {
-                    state.withLock { $0 = .idle }
+                    self.state.withLock { $0 = .idle }
                     eventual.resolve(.failure(error))
                 }
             }

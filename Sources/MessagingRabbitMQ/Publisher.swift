@@ -21,8 +21,8 @@ final class Publisher: Sendable {
         self.direct = try await connection.openChannel()
         self.fanouts = try await connection.openChannel()
         self.logger = logger
-        try await direct.confirmPublishes()
-        try await fanouts.confirmPublishes()
+        try await self.direct.confirmPublishes()
+        try await self.fanouts.confirmPublishes()
     }
 
     /// Publishes, and returns when the broker has confirmed.
@@ -36,7 +36,7 @@ final class Publisher: Sendable {
     ) async throws(AMQPError) {
         let message = AMQPMessage(message)
         guard let exchange else {
-            return try await direct.publish(
+            return try await self.direct.publish(
                 message,
                 exchange: "",
                 routingKey: key,
@@ -44,9 +44,9 @@ final class Publisher: Sendable {
                 deadline: options.deadline
             )
         }
-        let channel = exchange.type == .fanout ? fanouts : direct
+        let channel = exchange.type == .fanout ? self.fanouts : self.direct
         do {
-            try await declare(exchange)
+            try await self.declare(exchange)
             try await channel.publish(
                 message,
                 exchange: exchange.name,
@@ -56,8 +56,8 @@ final class Publisher: Sendable {
             )
         } catch let error where error.code == .notFound {
             // The exchange was deleted since. The broker took nothing, so it can be sent again.
-            declared.withLock { _ = $0.remove(exchange.name) }
-            try await declare(exchange)
+            self.declared.withLock { _ = $0.remove(exchange.name) }
+            try await self.declare(exchange)
             try await channel.publish(
                 message,
                 exchange: exchange.name,
@@ -69,9 +69,9 @@ final class Publisher: Sendable {
     }
 
     private func declare(_ exchange: Topology.Exchange) async throws(AMQPError) {
-        guard !declared.withLock({ $0.contains(exchange.name) }) else { return }
-        try await declarations.declare(exchange, logger: logger)
-        declared.withLock { _ = $0.insert(exchange.name) }
+        guard !self.declared.withLock({ $0.contains(exchange.name) }) else { return }
+        try await self.declarations.declare(exchange, logger: self.logger)
+        self.declared.withLock { _ = $0.insert(exchange.name) }
     }
 }
 

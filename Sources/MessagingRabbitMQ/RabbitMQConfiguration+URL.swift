@@ -28,7 +28,7 @@ extension RabbitMQConfiguration {
         self.init(connection: connection)
         // Quorum overrides durable, as in oslo (wire contract 1.3).
         if url.flag("rabbit_quorum_queue") == true {
-            queueProfile = .quorum(
+            self.queueProfile = .quorum(
                 QueueProfile.QuorumLimits(
                     deliveryLimit: url.limit("rabbit_quorum_delivery_limit"),
                     maximumMemoryLength: url.limit("rabbit_quorum_max_memory_length"),
@@ -36,20 +36,21 @@ extension RabbitMQConfiguration {
                 )
             )
         } else if url.flag("amqp_durable_queues") == true {
-            queueProfile = .durable
+            self.queueProfile = .durable
         }
-        isAutoDeleted = url.flag("amqp_auto_delete") ?? isAutoDeleted
-        usesQuorumForTransientQueues = url.flag("rabbit_transient_quorum_queue") ?? usesQuorumForTransientQueues
+        self.isAutoDeleted = url.flag("amqp_auto_delete") ?? self.isAutoDeleted
+        self.usesQuorumForTransientQueues =
+            url.flag("rabbit_transient_quorum_queue") ?? self.usesQuorumForTransientQueues
         if let seconds = url.integer("rabbit_transient_queues_ttl") {
-            transientQueuesExpireAfter = .seconds(seconds)
+            self.transientQueuesExpireAfter = .seconds(seconds)
         }
-        prefetch = url.limit("rabbit_qos_prefetch_count")
+        self.prefetch = url.limit("rabbit_qos_prefetch_count")
     }
 }
 
 extension TransportURL {
     /// A number of which zero means that there is none.
     fileprivate func limit(_ name: String) -> Int? {
-        integer(name).flatMap { $0 > 0 ? $0 : nil }
+        self.integer(name).flatMap { $0 > 0 ? $0 : nil }
     }
 }

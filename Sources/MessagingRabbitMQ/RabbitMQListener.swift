@@ -50,50 +50,50 @@ final class RabbitMQListener: Listener {
             // Around a reconnect: what came before it must not decide about what came after it.
             var acknowledged: [Delivery] = []
             for (_, group) in Dictionary(grouping: deliveries, by: \.token.generation) {
-                acknowledged += await acknowledge(group)
+                acknowledged += await self.acknowledge(group)
             }
             return acknowledged
         }
         do {
-            return try await channel.acknowledge(deliveries.map(\.tag)) ? deliveries : []
+            return try await self.channel.acknowledge(deliveries.map(\.tag)) ? deliveries : []
         } catch {
-            logger.info("acknowledgement is lost with its connection", metadata: ["error": "\(error)"])
+            self.logger.info("acknowledgement is lost with its connection", metadata: ["error": "\(error)"])
             return []
         }
     }
 
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
         do {
-            for delivery in deliveries { try await channel.reject(delivery.tag, requeue: requeue) }
+            for delivery in deliveries { try await self.channel.reject(delivery.tag, requeue: requeue) }
         } catch {
             // The connection is gone, and with it the broker has taken back what it had handed out.
-            logger.info("rejection is lost with its connection", metadata: ["error": "\(error)"])
+            self.logger.info("rejection is lost with its connection", metadata: ["error": "\(error)"])
         }
     }
 
     func stopConsuming() async {
-        for tag in consumerTags {
+        for tag in self.consumerTags {
             do {
-                try await channel.cancelConsumer(tag)
+                try await self.channel.cancelConsumer(tag)
             } catch {
-                logger.info("consumer is not cancelled", metadata: ["consumer": "\(tag)", "error": "\(error)"])
+                self.logger.info("consumer is not cancelled", metadata: ["consumer": "\(tag)", "error": "\(error)"])
             }
         }
     }
 
     func close() async {
-        if let fanoutQueue {
+        if let fanoutQueue = self.fanoutQueue {
             // It belongs to this listener alone (wire contract 1.4); its exchange goes with it.
             do {
-                _ = try await channel.deleteQueue(fanoutQueue)
+                _ = try await self.channel.deleteQueue(fanoutQueue)
             } catch {
-                logger.info(
+                self.logger.info(
                     "fanout queue is left to expire",
                     metadata: ["queue": "\(fanoutQueue)", "error": "\(error)"]
                 )
             }
         }
-        await channel.close()
+        await self.channel.close()
     }
 }
 
@@ -112,6 +112,6 @@ extension Delivery {
     }
 
     fileprivate var tag: AMQPDeliveryTag {
-        AMQPDeliveryTag(number: token.tag, epoch: token.generation)
+        AMQPDeliveryTag(number: self.token.tag, epoch: self.token.generation)
     }
 }

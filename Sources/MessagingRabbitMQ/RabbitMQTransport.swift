@@ -76,8 +76,8 @@ public final class RabbitMQTransport: Transport {
     /// - Throws: `RPCError` with the code `unreachable`.
     public func open(timeout: Duration? = nil) async throws(RPCError) {
         let deadline = timeout.map { ContinuousClock.now + $0 }
-        try await waiting(for: publishing) { _ = try await self.publisher.value(until: deadline) }
-        try await waiting(for: consuming) { try await self.consumingIsOpen.value(until: deadline) }
+        try await self.waiting(for: self.publishing) { _ = try await self.publisher.value(until: deadline) }
+        try await self.waiting(for: self.consuming) { try await self.consumingIsOpen.value(until: deadline) }
     }
 
     // MARK: Transport
@@ -88,8 +88,8 @@ public final class RabbitMQTransport: Transport {
     /// - Returns: The queue's name.
     /// - Throws: `RPCError`, as `Transport` says.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
-        if let name = replyQueue.current { return name }
-        return try await waiting(for: consuming) { try await self.replyQueue.value(until: deadline) }
+        if let name = self.replyQueue.current { return name }
+        return try await self.waiting(for: self.consuming) { try await self.replyQueue.value(until: deadline) }
     }
 
     /// Sends a message and returns when the broker has confirmed it; see `Transport`.
@@ -107,15 +107,17 @@ public final class RabbitMQTransport: Transport {
         if let current = self.publisher.current {
             publisher = current
         } else {
-            publisher = try await waiting(for: publishing) { try await self.publisher.value(until: options.deadline) }
+            publisher = try await self.waiting(for: self.publishing) {
+                try await self.publisher.value(until: options.deadline)
+            }
         }
         let (exchange, key): (Topology.Exchange?, String) =
             switch destination {
-            case .topic(let topic, let exchange): (topology.controlExchange(exchange), topic)
+            case .topic(let topic, let exchange): (self.topology.controlExchange(exchange), topic)
             case .server(let server, let topic, let exchange):
-                (topology.controlExchange(exchange), "\(topic).\(server)")
+                (self.topology.controlExchange(exchange), "\(topic).\(server)")
             // The fanout exchange ignores the key; oslo sends an empty one (wire contract 2.2).
-            case .fanout(let topic): (topology.fanoutExchange(topic), "")
+            case .fanout(let topic): (self.topology.fanoutExchange(topic), "")
             case .queue(let name): (nil, name)
             }
         do {
@@ -143,18 +145,18 @@ public final class RabbitMQTransport: Transport {
         guard let server = target.server else {
             throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
         }
-        try await waiting(for: consuming) { try await self.consumingIsOpen.value(until: nil) }
+        try await self.waiting(for: self.consuming) { try await self.consumingIsOpen.value(until: nil) }
         do {
             return try await RabbitMQListener(
-                on: consuming,
-                routes: topology.routes(
+                on: self.consuming,
+                routes: self.topology.routes(
                     topic: target.topic,
                     server: server,
                     exchange: target.exchange,
                     fanoutID: makeUniqueID()
                 ),
-                prefetch: configuration.prefetch ?? prefetch,
-                logger: logger,
+                prefetch: self.configuration.prefetch ?? prefetch,
+                logger: self.logger,
                 onDeliveries: onDeliveries
             )
         } catch {
@@ -164,14 +166,14 @@ public final class RabbitMQTransport: Transport {
 
     /// Closes both connections; see `Transport`.
     public func close() async {
-        let isFirst = isClosed.withLock { isClosed in
+        let isFirst = self.isClosed.withLock { isClosed in
             defer { isClosed = true }
             return !isClosed
         }
         guard isFirst else { return }
-        replies.close(with: RPCError(.closed, "the transport was closed"))
-        await publishing.close()
-        await consuming.close()
+        self.replies.close(with: RPCError(.closed, "the transport was closed"))
+        await self.publishing.close()
+        await self.consuming.close()
     }
 
     // MARK: Support
@@ -181,17 +183,17 @@ public final class RabbitMQTransport: Transport {
         for connection: AMQPConnection,
         _ body: () async throws -> Value
     ) async throws(RPCError) -> Value {
-        guard !isClosed.withLock({ $0 }) else { throw RPCError(.closed, "the transport was closed") }
+        guard !self.isClosed.withLock({ $0 }) else { throw RPCError(.closed, "the transport was closed") }
         do {
             return try await body()
         } catch let error as AMQPError {
             throw RPCError(error)
         } catch is Eventual<Void>.DeadlinePassed {
-            throw unreachable(connection)
+            throw self.unreachable(connection)
         } catch is Eventual<Publisher>.DeadlinePassed {
-            throw unreachable(connection)
+            throw self.unreachable(connection)
         } catch is Eventual<String>.DeadlinePassed {
-            throw unreachable(connection)
+            throw self.unreachable(connection)
         } catch let error as RPCError {
             throw error
         } catch {

@@ -29,20 +29,24 @@ struct Topology: Sendable {
 
     /// The three routes of a server, in the order in which oslo declares them (wire contract 1.2).
     func routes(topic: String, server: String, exchange: String?, fanoutID: String) -> [Route] {
-        let control = controlExchange(exchange)
+        let control = self.controlExchange(exchange)
         return [
-            Route(exchange: control, queue: queue(topic), key: topic),
-            Route(exchange: control, queue: queue("\(topic).\(server)"), key: "\(topic).\(server)"),
-            Route(exchange: fanoutExchange(topic), queue: transientQueue("\(topic)_fanout_\(fanoutID)"), key: topic),
+            Route(exchange: control, queue: self.queue(topic), key: topic),
+            Route(exchange: control, queue: self.queue("\(topic).\(server)"), key: "\(topic).\(server)"),
+            Route(
+                exchange: self.fanoutExchange(topic),
+                queue: self.transientQueue("\(topic)_fanout_\(fanoutID)"),
+                key: topic
+            ),
         ]
     }
 
     func controlExchange(_ name: String?) -> Exchange {
         Exchange(
-            name: name ?? configuration.exchange,
+            name: name ?? self.configuration.exchange,
             type: .topic,
-            isDurable: configuration.queueProfile.kind != .classic,
-            isAutoDeleted: configuration.isAutoDeleted
+            isDurable: self.configuration.queueProfile.kind != .classic,
+            isAutoDeleted: self.configuration.isAutoDeleted
         )
     }
 
@@ -51,7 +55,7 @@ struct Topology: Sendable {
         Exchange(
             name: "\(topic)_fanout",
             type: .fanout,
-            isDurable: configuration.usesQuorumForTransientQueues,
+            isDurable: self.configuration.usesQuorumForTransientQueues,
             isAutoDeleted: true
         )
     }
@@ -59,11 +63,11 @@ struct Topology: Sendable {
     /// A topic's or a host's queue.
     private func queue(_ name: String) -> Queue {
         var arguments: AMQPTable = [:]
-        if case .quorum(let limits) = configuration.queueProfile.kind { arguments = quorumArguments(limits) }
+        if case .quorum(let limits) = self.configuration.queueProfile.kind { arguments = self.quorumArguments(limits) }
         return Queue(
             name: name,
-            isDurable: configuration.queueProfile.kind != .classic,
-            isAutoDeleted: configuration.isAutoDeleted,
+            isDurable: self.configuration.queueProfile.kind != .classic,
+            isAutoDeleted: self.configuration.isAutoDeleted,
             arguments: arguments
         )
     }
@@ -71,23 +75,24 @@ struct Topology: Sendable {
     /// A fanout or reply queue: it belongs to one process and expires some time after it.
     func transientQueue(_ name: String) -> Queue {
         var arguments: AMQPTable = [:]
-        if configuration.usesQuorumForTransientQueues {
-            guard case .quorum(let limits) = configuration.queueProfile.kind else {
-                return transientQueue(name, adding: quorumArguments(QueueProfile.QuorumLimits()))
+        if self.configuration.usesQuorumForTransientQueues {
+            guard case .quorum(let limits) = self.configuration.queueProfile.kind else {
+                return self.transientQueue(name, adding: self.quorumArguments(QueueProfile.QuorumLimits()))
             }
-            arguments = quorumArguments(limits)
+            arguments = self.quorumArguments(limits)
         }
-        return transientQueue(name, adding: arguments)
+        return self.transientQueue(name, adding: arguments)
     }
 
     private func transientQueue(_ name: String, adding arguments: AMQPTable) -> Queue {
         var arguments = arguments
-        if configuration.transientQueuesExpireAfter > .zero {
-            arguments["x-expires"] = .int32(Int32(clamping: configuration.transientQueuesExpireAfter.inMilliseconds))
+        if self.configuration.transientQueuesExpireAfter > .zero {
+            let milliseconds = self.configuration.transientQueuesExpireAfter.inMilliseconds
+            arguments["x-expires"] = .int32(Int32(clamping: milliseconds))
         }
         return Queue(
             name: name,
-            isDurable: configuration.usesQuorumForTransientQueues,
+            isDurable: self.configuration.usesQuorumForTransientQueues,
             isAutoDeleted: false,
             arguments: arguments
         )
@@ -108,7 +113,7 @@ struct Topology: Sendable {
 extension Duration {
     /// Whole milliseconds, rounded down.
     var inMilliseconds: Int64 {
-        let (seconds, attoseconds) = components
+        let (seconds, attoseconds) = self.components
         return seconds * 1000 + attoseconds / 1_000_000_000_000_000
     }
 }

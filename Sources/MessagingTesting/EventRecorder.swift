@@ -31,20 +31,20 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     public init() {}
 
     /// All that happened so far.
-    public var events: [Event] { state.withLock(\.events) }
+    public var events: [Event] { self.state.withLock(\.events) }
 
     /// Notes an event.
     ///
     /// - Parameter event: What happened.
     public func record(_ event: Event) {
-        record([event])
+        self.record([event])
     }
 
     /// Notes several events.
     ///
     /// - Parameter events: What happened, in order.
     public func record(_ events: [Event]) {
-        let ready = state.withLock { state in
+        let ready = self.state.withLock { state in
             state.events.append(contentsOf: events)
             let ids = state.waiters.filter { $0.value.count <= state.events.count }.map(\.key)
             return ids.compactMap { state.waiters.removeValue(forKey: $0)?.continuation }
@@ -81,13 +81,13 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     }
 
     private func reach(_ count: Int) async {
-        let id = state.withLock { state in
+        let id = self.state.withLock { state in
             defer { state.nextWaiter += 1 }
             return state.nextWaiter
         }
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                let isReached = state.withLock { state in
+                let isReached = self.state.withLock { state in
                     if state.events.count >= count || Task.isCancelled { return true }
                     state.waiters[id] = Waiter(count: count, continuation: continuation)
                     return false
@@ -95,7 +95,7 @@ public final class EventRecorder<Event: Sendable>: Sendable {
                 if isReached { continuation.resume() }
             }
         } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: id) }?.continuation.resume()
+            self.state.withLock { $0.waiters.removeValue(forKey: id) }?.continuation.resume()
         }
     }
 }

@@ -172,8 +172,8 @@ extension TransportConformance {
                 RemoteFailure(
                     className: "Refused",
                     module: "conformance.errors",
-                    message: "refused: \(value)",
-                    kwargs: ["value": .string(value)]
+                    message: "refused: \(self.value)",
+                    kwargs: ["value": .string(self.value)]
                 )
             }
         }
@@ -183,12 +183,13 @@ extension TransportConformance {
             return RPCEndpoint(version: "1.5") {
                 RPCHandler("echo") { _, arguments in arguments["value"] ?? .null }
                 RPCHandler("context") { context, _ in .object(context.values) }
-                nothing.handled { _ in }
-                host.handled { _ in name }
-                note.handled { _, arguments in noted.record(arguments.value) }
-                notes.handled { _ in noted.events }
-                fail.handled { _, arguments in throw Refused(value: arguments.value) }
-                sleep.handled { _, arguments in try await ContinuousClock().sleep(for: .seconds(arguments.seconds)) }
+                self.nothing.handled { _ in }
+                self.host.handled { _ in name }
+                self.note.handled { _, arguments in noted.record(arguments.value) }
+                self.notes.handled { _ in noted.events }
+                self.fail.handled { _, arguments in throw Refused(value: arguments.value) }
+                self.sleep.handled { _, arguments in try await ContinuousClock().sleep(for: .seconds(arguments.seconds))
+                }
             }
         }
     }
@@ -197,14 +198,14 @@ extension TransportConformance {
 extension TransportConformance.Bench {
     /// Runs the echo service under a host name while `body` calls it over a transport of its own.
     func withServer(_ host: String, _ body: @Sendable (RPCClient) async throws -> Void) async throws {
-        let client = RPCClient(try await transport(), target: .topic(topic))
+        let client = RPCClient(try await self.transport(), target: .topic(self.topic))
             .prepare { $0.timeout = .seconds(20) }
         var configuration = RPCServer.Configuration()
         // Some checks leave a handler behind that nobody waits for any more.
         configuration.gracePeriod = .milliseconds(500)
         try await withRPCServer(
-            on: try await transport(),
-            target: .topic(topic, server: host),
+            on: try await self.transport(),
+            target: .topic(self.topic, server: host),
             endpoints: [TransportConformance.Echo.endpoint(host: host)],
             configuration: configuration
         ) { _ in try await body(client) }

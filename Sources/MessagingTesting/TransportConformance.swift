@@ -37,7 +37,7 @@ public enum TransportConformance {
         /// Runs the check; expectations that do not hold are recorded as issues of the running test.
         public func run(on harness: any Harness) async throws {
             do {
-                try await body(Bench(harness))
+                try await self.body(Bench(harness))
             } catch {
                 await harness.close()
                 throw error
@@ -47,7 +47,7 @@ public enum TransportConformance {
     }
 
     /// All checks.
-    public static var checks: [Check] { routing + delivery + faults + calls + servers }
+    public static var checks: [Check] { self.routing + self.delivery + self.faults + self.calls + self.servers }
 
     /// What a check works with: a harness, and a topic that no other check uses.
     struct Bench: Sendable {
@@ -58,7 +58,7 @@ public enum TransportConformance {
             self.harness = harness
         }
 
-        func transport() async throws -> any Transport { try await harness.makeTransport() }
+        func transport() async throws -> any Transport { try await self.harness.makeTransport() }
 
         /// A listener, and the record of what it receives.
         func listener(
@@ -67,7 +67,7 @@ public enum TransportConformance {
             prefetch: Int = 100
         ) async throws -> (any Listener, EventRecorder<Delivery>) {
             let received = EventRecorder<Delivery>()
-            let listener = try await transport.listen(on: .topic(topic, server: server), prefetch: prefetch) {
+            let listener = try await transport.listen(on: .topic(self.topic, server: server), prefetch: prefetch) {
                 received.record($0)
             }
             return (listener, received)
@@ -90,5 +90,5 @@ public enum TransportConformance {
 
 extension Delivery {
     /// The body as text, for checks that sent text.
-    var text: String { String(decoding: body, as: UTF8.self) }
+    var text: String { String(decoding: self.body, as: UTF8.self) }
 }

@@ -11,7 +11,7 @@ import Testing
 @Suite struct HostileInputTests {
     @Test(.timeLimit(.minutes(2)))
     func `a server outlives bad properties, garbage headers and a body of 50 MiB`() async throws {
-        try await withServer { channel, client in
+        try await self.withServer { channel, client in
             let request = #"{"method": "length", "args": {"text": "x"}, "_unique_id": "ID"}"#
             for (number, properties) in Self.badProperties.enumerated() {
                 let body = Array(request.replacing("ID", with: "\(number)").utf8)
@@ -38,7 +38,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(2)))
     func `a request of 50 MiB is served`() async throws {
-        try await withServer { _, client in
+        try await self.withServer { _, client in
             let text = String(repeating: "0123456789abcdef", count: (50 << 20) / 16)
             let length = try await client.call("length", ["text": .string(text)], timeout: .seconds(100))
             #expect(length == .integer(text.utf8.count))
@@ -47,7 +47,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(2)))
     func `callers whose reply queue has vanished hold nobody up`() async throws {
-        try await withServer { channel, client in
+        try await self.withServer { channel, client in
             for number in 1...200 {
                 let body = """
                     {"method": "length", "args": {"text": "x"}, "_msg_id": "m\(number)", "_reply_q": "reply_vanished"}

@@ -10,7 +10,7 @@ import Testing
 @Suite struct PublishingTests {
     @Test(.timeLimit(.minutes(1)))
     func `a call has the properties, the expiration and the payload of oslo's`() async throws {
-        try await withSpy { spy, transport in
+        try await self.withSpy { spy, transport in
             let client = RPCClient(transport, target: .topic("wt", server: "h1"))
             let context = RPCContext(["user": "u1"])
             await #expect(throws: RPCError.self) {
@@ -37,7 +37,7 @@ import Testing
             #expect(properties.headers ?? [:] == [:])
             #expect(properties.expiration == .milliseconds(1500))
             #expect(properties.messageID == nil && properties.replyTo == nil && properties.correlationID == nil)
-            let payload = try payload(of: delivery)
+            let payload = try self.payload(of: delivery)
             #expect(payload["method"] == "where")
             #expect(payload["args"] == ["x": "é"])
             #expect(payload["namespace"] == "alpha")
@@ -54,7 +54,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(1)))
     func `casts expire never, and a fanout goes to the topic's fanout exchange with an empty key`() async throws {
-        try await withSpy { spy, transport in
+        try await self.withSpy { spy, transport in
             let client = RPCClient(transport, target: .topic("wt"))
             try await client.on(host: "h1").cast("note", ["n": 1])
             try await client.fanout("note", ["n": 2])
@@ -63,7 +63,7 @@ import Testing
             #expect(deliveries.map(\.routingKey) == ["wt.h1", ""])
             for delivery in deliveries {
                 #expect(delivery.message.properties.expiration == nil)
-                let payload = try payload(of: delivery)
+                let payload = try self.payload(of: delivery)
                 #expect(Set(payload.objectValue?.keys.map { $0 } ?? []) == ["method", "args", "_unique_id"])
             }
         }

@@ -27,30 +27,30 @@ private final class RabbitMQHarness: TransportConformance.Harness {
     }
 
     func makeTransport() async throws -> any Transport {
-        let url = broker.url(virtualHost: virtualHost, scheme: "rabbit")
+        let url = self.broker.url(virtualHost: self.virtualHost, scheme: "rabbit")
         let transport = RabbitMQTransport(try RabbitMQConfiguration(url: url))
-        made.record(transport)
+        self.made.record(transport)
         return transport
     }
 
     func deleteQueue(_ name: String) async throws {
-        try await broker.deleteQueue(name, virtualHost: virtualHost)
+        try await self.broker.deleteQueue(name, virtualHost: self.virtualHost)
     }
 
     func interrupt(_ transport: any Transport) async throws {
         // The management API learns of a connection some time after it was made.
         for _ in 1...100 {
-            if try await broker.closeConnections(virtualHost: virtualHost) > 0 { return }
+            if try await self.broker.closeConnections(virtualHost: self.virtualHost) > 0 { return }
             try await ContinuousClock().sleep(for: .milliseconds(100))
         }
         throw TestBroker.Unavailable(description: "the management API shows no connection of this test")
     }
 
     func setBlocked(_ isBlocked: Bool) async throws {
-        try await broker.control("set_vm_memory_high_watermark", isBlocked ? "0" : "0.4")
+        try await self.broker.control("set_vm_memory_high_watermark", isBlocked ? "0" : "0.4")
     }
 
     func close() async {
-        for transport in made.events { await transport.close() }
+        for transport in self.made.events { await transport.close() }
     }
 }

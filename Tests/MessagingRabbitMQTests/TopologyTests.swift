@@ -12,7 +12,7 @@ import Testing
         let options: String
         let running: BrokerObjects
 
-        var testDescription: String { name }
+        var testDescription: String { self.name }
 
         static let all: [Capture] = {
             do {
@@ -85,15 +85,15 @@ import Testing
             }
             var copy = self
             copy.queues = Set(
-                queues.map { queue in
+                self.queues.map { queue in
                     var queue = queue
                     queue.name = plain(queue.name)
                     return queue
                 }
             )
-            copy.exchanges = exchanges.filter { !$0.name.hasPrefix("amq.") && !$0.name.isEmpty }
+            copy.exchanges = self.exchanges.filter { !$0.name.hasPrefix("amq.") && !$0.name.isEmpty }
             copy.bindings = Set(
-                bindings.filter { !$0.source.isEmpty }.map { binding in
+                self.bindings.filter { !$0.source.isEmpty }.map { binding in
                     var binding = binding
                     binding.destination = plain(binding.destination)
                     binding.routingKey = plain(binding.routingKey)
@@ -113,11 +113,11 @@ import Testing
             let transport = RabbitMQTransport(try RabbitMQConfiguration(url: url + options))
             let listener = try await transport.listen(on: .topic("wt", server: "h1"), prefetch: 10) { _ in }
             _ = try await transport.openReplyQueue(deadline: .now + .seconds(20))
-            let found = try await objects(of: broker, virtualHost: virtualHost)
+            let found = try await self.objects(of: broker, virtualHost: virtualHost)
             #expect(found.normalized() == capture.running.normalized())
             await listener.close()
             // Wire contract 1.4: the fanout queue goes with its server, the others stay.
-            let left = try await objects(of: broker, virtualHost: virtualHost)
+            let left = try await self.objects(of: broker, virtualHost: virtualHost)
             #expect(!left.queues.contains { $0.name.hasPrefix("wt_fanout") })
             await transport.close()
         }

@@ -59,18 +59,18 @@ public struct TestBroker: Sendable {
 
     /// The address of a virtual host, for `scheme` `amqp` or `rabbit`.
     public func url(virtualHost: String, scheme: String = "amqp") -> String {
-        "\(scheme)://\(user):\(password)@\(host):\(port)/\(virtualHost)"
+        "\(scheme)://\(self.user):\(self.password)@\(self.host):\(self.port)/\(virtualHost)"
     }
 
     /// Lends a virtual host of its own, which is deleted afterwards with all that is in it.
     public func withVirtualHost<Value>(_ body: (String) async throws -> Value) async throws -> Value {
-        let name = try await makeVirtualHost()
+        let name = try await self.makeVirtualHost()
         do {
             let value = try await body(name)
-            try await deleteVirtualHost(name)
+            try await self.deleteVirtualHost(name)
             return value
         } catch {
-            try await deleteVirtualHost(name)
+            try await self.deleteVirtualHost(name)
             throw error
         }
     }
@@ -78,10 +78,10 @@ public struct TestBroker: Sendable {
     /// Makes a virtual host.
     public func makeVirtualHost() async throws -> String {
         let name = "test-\(UUID().uuidString.lowercased())"
-        try await request("PUT", "vhosts/\(name)")
-        try await request(
+        try await self.request("PUT", "vhosts/\(name)")
+        try await self.request(
             "PUT",
-            "permissions/\(name)/\(user)",
+            "permissions/\(name)/\(self.user)",
             body: #"{"configure": ".*", "write": ".*", "read": ".*"}"#
         )
         return name
@@ -89,12 +89,12 @@ public struct TestBroker: Sendable {
 
     /// Deletes a virtual host with all that is in it.
     public func deleteVirtualHost(_ name: String) async throws {
-        try await request("DELETE", "vhosts/\(name)")
+        try await self.request("DELETE", "vhosts/\(name)")
     }
 
     /// Deletes a queue.
     public func deleteQueue(_ queue: String, virtualHost: String) async throws {
-        try await request("DELETE", "queues/\(virtualHost)/\(queue)")
+        try await self.request("DELETE", "queues/\(virtualHost)/\(queue)")
     }
 
     /// Closes all connections to a virtual host, as an operator may.
@@ -105,11 +105,11 @@ public struct TestBroker: Sendable {
         struct Connection: Decodable { let name: String }
         let listed = try JSONDecoder().decode(
             [Connection].self,
-            from: try await request("GET", "vhosts/\(virtualHost)/connections")
+            from: try await self.request("GET", "vhosts/\(virtualHost)/connections")
         )
         for connection in listed {
             let name = connection.name.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? ""
-            try await request("DELETE", "connections/\(name)", missingIsFine: true)
+            try await self.request("DELETE", "connections/\(name)", missingIsFine: true)
         }
         return listed.count
     }
@@ -124,13 +124,13 @@ public struct TestBroker: Sendable {
         body: String? = nil,
         missingIsFine: Bool = false
     ) async throws -> Data {
-        guard let url = URL(string: "api/\(path)", relativeTo: management) else {
+        guard let url = URL(string: "api/\(path)", relativeTo: self.management) else {
             throw Unavailable(description: "no URL: \(path)")
         }
         var request = URLRequest(url: url)
         request.httpMethod = method
         request.setValue("application/json", forHTTPHeaderField: "Content-Type")
-        let credentials = Data("\(user):\(password)".utf8).base64EncodedString()
+        let credentials = Data("\(self.user):\(self.password)".utf8).base64EncodedString()
         request.setValue("Basic \(credentials)", forHTTPHeaderField: "Authorization")
         request.httpBody = body.map { Data($0.utf8) }
         let (data, response) = try await URLSession.shared.data(for: request)

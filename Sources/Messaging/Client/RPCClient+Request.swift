@@ -75,15 +75,15 @@ extension RPCClient {
         /// The message's body; with a message id and a reply queue it is a call, without them a cast.
         func encoded(messageID: String? = nil, replyQueue: String? = nil, monitor: Duration? = nil) -> [UInt8] {
             RequestPayload(
-                method: method,
-                args: arguments,
-                namespace: namespace,
-                version: version?.description,
+                method: self.method,
+                args: self.arguments,
+                namespace: self.namespace,
+                version: self.version?.description,
                 messageID: messageID,
                 replyQueue: replyQueue,
                 monitorTimeout: monitor.map(\.inSeconds),
                 uniqueID: makeUniqueID(),
-                context: context.values
+                context: self.context.values
             ).encoded()
         }
     }
@@ -92,7 +92,7 @@ extension RPCClient {
 extension Duration {
     /// The duration as seconds with a fraction, as the wire has it.
     package var inSeconds: Double {
-        let (seconds, attoseconds) = components
+        let (seconds, attoseconds) = self.components
         return Double(seconds) + Double(attoseconds) * 1e-18
     }
 }

@@ -84,7 +84,7 @@ public struct RPCClient: Sendable {
     /// - Parameter version: The version in which a method, or one of its arguments, appeared.
     /// - Returns: Whether it is not above the cap; always, where there is none.
     public func canSend(_ version: RPCVersion) -> Bool {
-        options.versionCap?.supports(version) ?? true
+        self.options.versionCap?.supports(version) ?? true
     }
 
     // MARK: Methods of a contract
@@ -106,7 +106,7 @@ public struct RPCClient: Sendable {
         timeout: Duration? = nil
     ) async throws -> Result {
         let request = try Request(method, arguments, in: self, context: context)
-        let result = try await call(request, timeout: timeout ?? options.timeout)
+        let result = try await self.call(request, timeout: timeout ?? self.options.timeout)
         do {
             return try method.result.decode(result)
         } catch {
@@ -131,7 +131,7 @@ public struct RPCClient: Sendable {
         context: RPCContext? = nil,
         timeout: Duration? = nil
     ) async throws -> Result {
-        try await call(method, (), context: context, timeout: timeout)
+        try await self.call(method, (), context: context, timeout: timeout)
     }
 
     /// Sends a request and returns when the broker has taken it; the method runs some time later, and nothing is
@@ -148,7 +148,7 @@ public struct RPCClient: Sendable {
         _ arguments: Arguments,
         context: RPCContext? = nil
     ) async throws {
-        try await cast(Request(method, arguments, in: self, context: context), to: target)
+        try await self.cast(Request(method, arguments, in: self, context: context), to: self.target)
     }
 
     /// Sends a request without arguments, and returns when the broker has taken it.
@@ -158,7 +158,7 @@ public struct RPCClient: Sendable {
     ///   - context: The request context; `nil` (the default) for the client's own.
     /// - Throws: As the cast of a method with arguments.
     public func cast<Result>(_ method: RPCMethod<Void, Result>, context: RPCContext? = nil) async throws {
-        try await cast(method, (), context: context)
+        try await self.cast(method, (), context: context)
     }
 
     /// Sends a request to every server of the topic; that there are none is not an error.
@@ -173,7 +173,7 @@ public struct RPCClient: Sendable {
         _ arguments: Arguments,
         context: RPCContext? = nil
     ) async throws {
-        try await cast(Request(method, arguments, in: self, context: context), to: fanoutTarget)
+        try await self.cast(Request(method, arguments, in: self, context: context), to: self.fanoutTarget)
     }
 
     /// Sends a request without arguments to every server of the topic.
@@ -183,7 +183,7 @@ public struct RPCClient: Sendable {
     ///   - context: The request context; `nil` (the default) for the client's own.
     /// - Throws: As the fanout of a method with arguments.
     public func fanout<Result>(_ method: RPCMethod<Void, Result>, context: RPCContext? = nil) async throws {
-        try await fanout(method, (), context: context)
+        try await self.fanout(method, (), context: context)
     }
 
     // MARK: Methods by name
@@ -206,7 +206,7 @@ public struct RPCClient: Sendable {
         timeout: Duration? = nil
     ) async throws -> JSONValue {
         let request = try Request(method, arguments, namespace: namespace, in: self, context: context)
-        let result = try await call(request, timeout: timeout ?? options.timeout)
+        let result = try await self.call(request, timeout: timeout ?? self.options.timeout)
         do {
             return try result.value()
         } catch {
@@ -228,7 +228,10 @@ public struct RPCClient: Sendable {
         namespace: String? = nil,
         context: RPCContext? = nil
     ) async throws {
-        try await cast(Request(method, arguments, namespace: namespace, in: self, context: context), to: target)
+        try await self.cast(
+            Request(method, arguments, namespace: namespace, in: self, context: context),
+            to: self.target
+        )
     }
 
     /// Sends a request by the method's name to every server of the topic.
@@ -245,19 +248,25 @@ public struct RPCClient: Sendable {
         namespace: String? = nil,
         context: RPCContext? = nil
     ) async throws {
-        try await cast(Request(method, arguments, namespace: namespace, in: self, context: context), to: fanoutTarget)
+        try await self.cast(
+            Request(method, arguments, namespace: namespace, in: self, context: context),
+            to: self.fanoutTarget
+        )
     }
 
     // MARK: Sending
 
     private var fanoutTarget: Target {
-        Target(topic: target.topic, exchange: target.exchange, isFanout: true)
+        Target(topic: self.target.topic, exchange: self.target.exchange, isFanout: true)
     }
 
     private func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
-        let destination = try destination(of: target)
-        guard !target.isFanout else {
-            throw RPCError(.invalidTarget, "a call has one reply and cannot be fanned out; cast to \(target) instead")
+        let destination = try self.destination(of: self.target)
+        guard !self.target.isFanout else {
+            throw RPCError(
+                .invalidTarget,
+                "a call has one reply and cannot be fanned out; cast to \(self.target) instead"
+            )
         }
         guard timeout > .zero else {
             throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
@@ -265,48 +274,52 @@ public struct RPCClient: Sendable {
         let deadline = ContinuousClock.now + timeout
         let replyQueue: String
         do {
-            replyQueue = try await transport.openReplyQueue(deadline: deadline)
+            replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
         } catch {
-            throw try explain(error, request)
+            throw try self.explain(error, request)
         }
         let messageID = makeUniqueID()
-        let replies = transport.replies
-        replies.expect(messageID, deadline: deadline, monitorTimeout: options.callMonitorTimeout)
+        let replies = self.transport.replies
+        replies.expect(messageID, deadline: deadline, monitorTimeout: self.options.callMonitorTimeout)
         defer { replies.forget(messageID) }
-        let body = request.encoded(messageID: messageID, replyQueue: replyQueue, monitor: options.callMonitorTimeout)
+        let body = request.encoded(
+            messageID: messageID,
+            replyQueue: replyQueue,
+            monitor: self.options.callMonitorTimeout
+        )
         do {
-            try await transport.send(
+            try await self.transport.send(
                 Message(body: body, timeToLive: timeout),
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: deadline)
             )
         } catch {
-            throw try explain(error, request)
+            throw try self.explain(error, request)
         }
         let reply: ReplyPayload
         do {
             reply = try await replies.reply(to: messageID)
         } catch let error as RPCError {
-            throw try explain(error, request)
+            throw try self.explain(error, request)
         }
         if let failure = reply.failure {
-            throw RPCError(.remote, "\(request.method) at \(target) failed: \(failure)", failure: failure)
+            throw RPCError(.remote, "\(request.method) at \(self.target) failed: \(failure)", failure: failure)
         }
         return reply.result ?? .null
     }
 
     private func cast(_ request: Request, to target: Target) async throws {
-        let destination = try destination(of: target)
+        let destination = try self.destination(of: target)
         do {
-            try await transport.send(
+            try await self.transport.send(
                 Message(body: request.encoded()),
                 to: destination,
-                options: SendOptions(isMandatory: !target.isFanout, deadline: .now + options.timeout)
+                options: SendOptions(isMandatory: !target.isFanout, deadline: .now + self.options.timeout)
             )
         } catch {
-            throw try explain(error, request)
+            throw try self.explain(error, request)
         }
-        logger.debug("cast sent", metadata: ["method": "\(request.method)", "target": "\(target)"])
+        self.logger.debug("cast sent", metadata: ["method": "\(request.method)", "target": "\(target)"])
     }
 
     private func destination(of target: Target) throws(RPCError) -> Destination {
@@ -323,10 +336,10 @@ public struct RPCClient: Sendable {
         let what =
             switch error.code {
             case .noSuchServer:
-                target.server.map { "there is no server '\($0)' of topic '\(target.topic)'" }
-                    ?? "there is no server of topic '\(target.topic)'"
-            case .timeout: "\(request.method) at \(target) timed out: \(error.message)"
-            default: "\(request.method) at \(target): \(error.message)"
+                self.target.server.map { "there is no server '\($0)' of topic '\(self.target.topic)'" }
+                    ?? "there is no server of topic '\(self.target.topic)'"
+            case .timeout: "\(request.method) at \(self.target) timed out: \(error.message)"
+            default: "\(request.method) at \(self.target): \(error.message)"
             }
         return RPCError(error.code, what, failure: error.failure, cause: error.cause)
     }

@@ -19,8 +19,8 @@ public final class ReplyRouter: Sendable {
         var outcome: Outcome?
 
         var limit: ContinuousClock.Instant {
-            guard let monitorTimeout else { return deadline }
-            return min(deadline, (heardAt ?? startedAt) + monitorTimeout)
+            guard let monitorTimeout = self.monitorTimeout else { return self.deadline }
+            return min(self.deadline, (self.heardAt ?? self.startedAt) + monitorTimeout)
         }
     }
 
@@ -39,10 +39,10 @@ public final class ReplyRouter: Sendable {
     public init() {}
 
     /// How many replies came for calls that had ended before, or were never made here.
-    public var lateReplies: Int { state.withLock(\.lateReplies) }
+    public var lateReplies: Int { self.state.withLock(\.lateReplies) }
 
     /// How many calls wait.
-    public var waitingCalls: Int { state.withLock(\.calls.count) }
+    public var waitingCalls: Int { self.state.withLock(\.calls.count) }
 
     // MARK: For transports
 
@@ -57,23 +57,23 @@ public final class ReplyRouter: Sendable {
             } catch {
                 // Without a readable message id nobody can be told; the call meant will end by its deadline.
                 guard let id = error.messageID else {
-                    state.withLock { $0.lateReplies += 1 }
+                    self.state.withLock { $0.lateReplies += 1 }
                     continue
                 }
-                finish(
+                self.finish(
                     id,
                     .failure(RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error))
                 )
                 continue
             }
             guard let id = reply.messageID else {
-                state.withLock { $0.lateReplies += 1 }
+                self.state.withLock { $0.lateReplies += 1 }
                 continue
             }
             if reply.isHeartbeat {
-                state.withLock { $0.calls[id]?.heardAt = .now }
+                self.state.withLock { $0.calls[id]?.heardAt = .now }
             } else {
-                finish(id, .success(reply))
+                self.finish(id, .success(reply))
             }
         }
     }
@@ -82,22 +82,22 @@ public final class ReplyRouter: Sendable {
     ///
     /// - Parameter error: What the calls end with.
     public func close(with error: RPCError) {
-        let ids = state.withLock { state in
+        let ids = self.state.withLock { state in
             state.closedBy = error
             return Array(state.calls.keys)
         }
-        for id in ids { finish(id, .failure(error)) }
+        for id in ids { self.finish(id, .failure(error)) }
     }
 
     // MARK: For clients
 
     /// Expects a reply; to be called before the request is sent.
     package func expect(_ id: String, deadline: ContinuousClock.Instant, monitorTimeout: Duration?) {
-        state.withLock { state in
+        self.state.withLock { state in
             var call = Call(deadline: deadline, monitorTimeout: monitorTimeout, startedAt: .now)
             call.outcome = state.closedBy.map { .failure($0) }
             state.calls[id] = call
-            arm(&state, for: call.limit)
+            self.arm(&state, for: call.limit)
         }
     }
 
@@ -105,7 +105,7 @@ public final class ReplyRouter: Sendable {
     package func reply(to id: String) async throws -> ReplyPayload {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let outcome: Outcome? = state.withLock { state in
+                let outcome: Outcome? = self.state.withLock { state in
                     guard let call = state.calls[id] else { return .failure(CancellationError()) }
                     if let outcome = call.outcome { return outcome }
                     guard !Task.isCancelled else { return .failure(CancellationError()) }
@@ -115,13 +115,13 @@ public final class ReplyRouter: Sendable {
                 if let outcome { continuation.resume(with: outcome) }
             }
         } onCancel: {
-            finish(id, .failure(CancellationError()))
+            self.finish(id, .failure(CancellationError()))
         }
     }
 
     /// Ends the expectation; a reply that still comes is counted and dropped.
     package func forget(_ id: String) {
-        state.withLock { state in
+        self.state.withLock { state in
             state.calls[id] = nil
             if state.calls.isEmpty {
                 state.timer?.cancel()
@@ -132,7 +132,7 @@ public final class ReplyRouter: Sendable {
     }
 
     private func finish(_ id: String, _ outcome: Outcome) {
-        let waiter: CheckedContinuation<ReplyPayload, any Error>? = state.withLock { state in
+        let waiter: CheckedContinuation<ReplyPayload, any Error>? = self.state.withLock { state in
             guard let call = state.calls[id], call.outcome == nil else {
                 state.lateReplies += 1
                 return nil
@@ -166,7 +166,7 @@ public final class ReplyRouter: Sendable {
 
     private func expire() {
         let now = ContinuousClock.now
-        let overdue: [(String, RPCError)] = state.withLock { state in
+        let overdue: [(String, RPCError)] = self.state.withLock { state in
             var overdue: [(String, RPCError)] = []
             var next: ContinuousClock.Instant?
             for (id, call) in state.calls where call.outcome == nil {
@@ -178,10 +178,10 @@ public final class ReplyRouter: Sendable {
             }
             state.armedFor = nil
             state.timer = nil
-            if let next { arm(&state, for: next) }
+            if let next { self.arm(&state, for: next) }
             return overdue
         }
-        for (id, error) in overdue { finish(id, .failure(error)) }
+        for (id, error) in overdue { self.finish(id, .failure(error)) }
     }
 
     /// Says how far the call got: a timeout that names nothing is the commonest complaint about RPC over a broker.

@@ -49,7 +49,7 @@ public struct RPCContext: Sendable {
     /// - Returns: A context that acts as administrator.
     public static func admin() -> RPCContext {
         RPCContext([
-            "is_admin": true, "request_id": .string(makeRequestID()), "roles": ["admin"], "read_deleted": "no",
+            "is_admin": true, "request_id": .string(self.makeRequestID()), "roles": ["admin"], "read_deleted": "no",
         ])
     }
 

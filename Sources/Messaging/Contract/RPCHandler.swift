@@ -70,17 +70,17 @@ extension RPCMethod {
         by body: @escaping @Sendable (RPCContext, Arguments) async throws -> Result
     ) -> RPCHandler {
         RPCHandler(
-            name: name,
-            namespace: namespace,
-            since: since,
-            delivery: delivery,
-            timeLimit: timeLimit,
+            name: self.name,
+            namespace: self.namespace,
+            since: self.since,
+            delivery: self.delivery,
+            timeLimit: self.timeLimit,
             run: { [arguments, result] context, raw in
                 let decoded: Arguments
                 do throws(JSONError) {
                     decoded = try arguments.decode(raw)
                 } catch {
-                    throw InvalidArguments(method: name, error: error)
+                    throw InvalidArguments(method: self.name, error: error)
                 }
                 return try result.encode(try await body(context, decoded))
             }
@@ -94,7 +94,7 @@ extension RPCMethod where Arguments == Void {
     /// - Parameter body: The handler, as of a method with arguments.
     /// - Returns: The method with its handler.
     public func handled(by body: @escaping @Sendable (RPCContext) async throws -> Result) -> RPCHandler {
-        handled { context, _ in try await body(context) }
+        self.handled { context, _ in try await body(context) }
     }
 }
 
@@ -105,6 +105,6 @@ struct InvalidArguments: Error, RemoteFailureConvertible {
     let error: JSONError
 
     var remoteFailure: RemoteFailure {
-        RemoteFailure(className: "TypeError", module: "builtins", message: "\(method)(): \(error.message)")
+        RemoteFailure(className: "TypeError", module: "builtins", message: "\(self.method)(): \(self.error.message)")
     }
 }

@@ -57,8 +57,8 @@ public struct RPCVersion: Sendable, Hashable {
     /// - Parameter requested: The version for which a request asks.
     /// - Returns: Whether it can (wire contract 4.2).
     public func supports(_ requested: RPCVersion) -> Bool {
-        guard requested.major == major, requested.minor <= minor else { return false }
-        return requested.minor < minor || requested.revision <= revision
+        guard requested.major == self.major, requested.minor <= self.minor else { return false }
+        return requested.minor < self.minor || requested.revision <= self.revision
     }
 
     /// The version that a request without one asks for, and that an endpoint without one offers (wire contract 4.2).
@@ -80,7 +80,7 @@ extension RPCVersion: Comparable {
 extension RPCVersion: CustomStringConvertible, ExpressibleByStringLiteral {
     /// The version as it stands on the wire; a revision of zero is left out.
     public var description: String {
-        revision == 0 ? "\(major).\(minor)" : "\(major).\(minor).\(revision)"
+        self.revision == 0 ? "\(self.major).\(self.minor)" : "\(self.major).\(self.minor).\(self.revision)"
     }
 
     /// Writes a version down in source code; text that is no version is a programmer's mistake and traps.

@@ -62,7 +62,7 @@ public final class InMemoryBroker: Sendable {
     ///
     /// - Parameter isBlocked: Whether publishers are to wait.
     public func setBlocked(_ isBlocked: Bool) {
-        let unblocked: Eventual<Void>? = state.withLock { state in
+        let unblocked: Eventual<Void>? = self.state.withLock { state in
             guard isBlocked else {
                 defer { state.unblocked = nil }
                 return state.unblocked
@@ -77,7 +77,7 @@ public final class InMemoryBroker: Sendable {
     ///
     /// - Parameter name: The queue's name; that there is none is not an error.
     public func deleteQueue(_ name: String) {
-        let consumers = state.withLock { state in
+        let consumers = self.state.withLock { state in
             guard let queue = state.queues.removeValue(forKey: name) else { return [Consumer]() }
             for route in state.bindings.keys { state.bindings[route]?.removeAll { $0 == name } }
             for (tag, entry) in state.unacknowledged where entry.queue == name { state.unacknowledged[tag] = nil }
@@ -92,17 +92,17 @@ public final class InMemoryBroker: Sendable {
     /// - Parameter queue: The queue's name.
     /// - Returns: Their number, those that were handed out not included; `nil` where there is no such queue.
     public func depth(of queue: String) -> Int? {
-        state.withLock { $0.queues[queue]?.messages.count }
+        self.state.withLock { $0.queues[queue]?.messages.count }
     }
 
     /// The names of all queues, sorted.
-    public var queueNames: [String] { state.withLock { $0.queues.keys.sorted() } }
+    public var queueNames: [String] { self.state.withLock { $0.queues.keys.sorted() } }
 
     // MARK: For the transport
 
     /// Makes a queue, if there is none of the name, and binds it.
     func declare(_ queue: String, boundTo route: Route?) {
-        state.withLock { state in
+        self.state.withLock { state in
             if state.queues[queue] == nil { state.queues[queue] = Queue() }
             guard let route, state.bindings[route]?.contains(queue) != true else { return }
             state.bindings[route, default: []].append(queue)
@@ -112,7 +112,7 @@ public final class InMemoryBroker: Sendable {
     /// Publishes to an exchange, or with `nil` for one straight to the queue that the key names; answers whether a
     /// queue took the message.
     func publish(_ message: Message, exchange: String?, key: String) -> Bool {
-        state.withLock { state in
+        self.state.withLock { state in
             let queues: [String]
             if let exchange {
                 queues = state.bindings[Route(exchange: exchange, key: key)] ?? []
@@ -130,7 +130,7 @@ public final class InMemoryBroker: Sendable {
 
     /// Waits while publishers are stopped.
     func waitUntilUnblocked(deadline: ContinuousClock.Instant?) async throws {
-        try await state.withLock(\.unblocked)?.value(until: deadline)
+        try await self.state.withLock(\.unblocked)?.value(until: deadline)
     }
 
     /// Adds a consumer; deliveries begin before this returns.
@@ -140,7 +140,7 @@ public final class InMemoryBroker: Sendable {
         deliver: @escaping @Sendable ([Delivery]) -> Void,
         onCancelled: @escaping @Sendable () -> Void
     ) -> UInt64 {
-        state.withLock { state in
+        self.state.withLock { state in
             let id = state.nextConsumer
             state.nextConsumer += 1
             if state.queues[queue] == nil { state.queues[queue] = Queue() }
@@ -154,20 +154,20 @@ public final class InMemoryBroker: Sendable {
 
     /// Removes consumers; what they had not acknowledged stays theirs until it is settled or given back.
     func cancel(_ consumers: [UInt64]) {
-        state.withLock { state in
+        self.state.withLock { state in
             for name in state.queues.keys { state.queues[name]?.consumers.removeAll { consumers.contains($0.id) } }
         }
     }
 
     /// Acknowledges; answers the tags that were outstanding.
     func acknowledge(_ tags: [UInt64]) -> Set<UInt64> {
-        settle(tags, requeue: false)
+        self.settle(tags, requeue: false)
     }
 
     /// Takes messages off their consumers, back into the queue or not.
     @discardableResult
     func settle(_ tags: [UInt64], requeue: Bool) -> Set<UInt64> {
-        state.withLock { state in
+        self.state.withLock { state in
             var settled: Set<UInt64> = []
             var queues: Set<String> = []
             // From the last to the first, so that what goes back stands in its old order at the queue's head.
@@ -189,10 +189,10 @@ public final class InMemoryBroker: Sendable {
 
     /// Gives back all that consumers have not acknowledged: what a broker does when a connection ends.
     func requeueAll(of consumers: [UInt64]) {
-        let tags = state.withLock { state in
+        let tags = self.state.withLock { state in
             state.unacknowledged.filter { consumers.contains($0.value.consumer) }.map(\.key).sorted()
         }
-        settle(tags, requeue: true)
+        self.settle(tags, requeue: true)
     }
 
     /// Hands messages out while a consumer has room, in turn.

@@ -34,75 +34,75 @@ final class InMemoryListener: Listener {
     }
 
     func open() {
-        for index in queues.indices { consume(index) }
+        for index in self.queues.indices { self.consume(index) }
     }
 
     /// Everything unacknowledged goes back, and the consumers begin anew.
     func reopen() {
-        let consumers = state.withLock { state in
+        let consumers = self.state.withLock { state in
             guard state.isConsuming else { return [UInt64]() }
             state.generation += 1
             defer { state.consumers = [] }
             return state.consumers
         }
         guard !consumers.isEmpty else { return }
-        broker.cancel(consumers)
-        broker.requeueAll(of: consumers)
-        open()
+        self.broker.cancel(consumers)
+        self.broker.requeueAll(of: consumers)
+        self.open()
     }
 
     private func consume(_ index: Int) {
-        let (name, route) = queues[index]
-        let generation = state.withLock(\.generation)
-        broker.declare(name, boundTo: route)
-        let consumer = broker.consume(name, prefetch: prefetch) { [onDeliveries] deliveries in
+        let (name, route) = self.queues[index]
+        let generation = self.state.withLock(\.generation)
+        self.broker.declare(name, boundTo: route)
+        let consumer = self.broker.consume(name, prefetch: self.prefetch) { [onDeliveries] deliveries in
             onDeliveries(deliveries.map { $0.with(generation: generation) })
         } onCancelled: { [weak self] in
             // The queue was deleted under the consumer: declare and consume it again, as after a `basic.cancel`.
             guard let self, self.state.withLock(\.isConsuming) else { return }
             self.consume(index)
         }
-        state.withLock { $0.consumers.append(consumer) }
+        self.state.withLock { $0.consumers.append(consumer) }
     }
 
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery] {
-        let generation = state.withLock(\.generation)
+        let generation = self.state.withLock(\.generation)
         let current = deliveries.filter { $0.token.generation == generation }
-        let settled = broker.acknowledge(current.map(\.token.tag))
+        let settled = self.broker.acknowledge(current.map(\.token.tag))
         return current.filter { settled.contains($0.token.tag) }
     }
 
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
-        broker.settle(deliveries.map(\.token.tag), requeue: requeue)
+        self.broker.settle(deliveries.map(\.token.tag), requeue: requeue)
     }
 
     func stopConsuming() async {
-        let consumers = state.withLock { state in
+        let consumers = self.state.withLock { state in
             state.isConsuming = false
             return state.consumers
         }
-        broker.cancel(consumers)
+        self.broker.cancel(consumers)
     }
 
     func close() async {
-        await stopConsuming()
-        broker.requeueAll(of: state.withLock(\.consumers))
+        await self.stopConsuming()
+        self.broker.requeueAll(of: self.state.withLock(\.consumers))
         // A fanout queue belongs to its listener alone (wire contract 1.4); the others wait for the next one.
-        broker.deleteQueue(queues[2].name)
+        self.broker.deleteQueue(self.queues[2].name)
     }
 }
 
 extension Delivery {
     fileprivate func with(generation: UInt64) -> Delivery {
         Delivery(
-            body: body,
-            contentType: contentType,
-            contentEncoding: contentEncoding,
-            compression: compression,
-            timeToLive: timeToLive,
-            isRedelivered: isRedelivered,
-            receivedAt: receivedAt,
-            token: Token(tag: token.tag, generation: generation)
+            body: self.body,
+            contentType: self.contentType,
+            contentEncoding: self.contentEncoding,
+            compression: self.compression,
+            timeToLive: self.timeToLive,
+            isRedelivered: self.isRedelivered,
+            receivedAt: self.receivedAt,
+            token: Token(tag: self.token.tag, generation: generation)
         )
     }
 }

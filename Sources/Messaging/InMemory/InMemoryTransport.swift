@@ -41,12 +41,12 @@ public final class InMemoryTransport: Transport {
     /// - Returns: The queue's name.
     /// - Throws: `RPCError` with the code `closed`.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
-        try checkOpen()
-        return state.withLock { state in
+        try self.checkOpen()
+        return self.state.withLock { state in
             if case .open(let name, _) = state.replyQueue { return name }
             let name = "reply_" + makeUniqueID()
-            broker.declare(name, boundTo: nil)
-            let consumer = consumeReplies(name)
+            self.broker.declare(name, boundTo: nil)
+            let consumer = self.consumeReplies(name)
             state.replyQueue = .open(name: name, consumer: consumer)
             return name
         }
@@ -54,7 +54,7 @@ public final class InMemoryTransport: Transport {
 
     private func consumeReplies(_ name: String) -> UInt64 {
         // Without acknowledgement: a reply means something only to a caller that waits here and now.
-        broker.consume(name, prefetch: nil) { [replies] deliveries in
+        self.broker.consume(name, prefetch: nil) { [replies] deliveries in
             replies.receive(deliveries)
         } onCancelled: { [weak self] in
             self?.restoreReplies(name)
@@ -62,9 +62,9 @@ public final class InMemoryTransport: Transport {
     }
 
     private func restoreReplies(_ name: String) {
-        broker.declare(name, boundTo: nil)
-        let consumer = consumeReplies(name)
-        state.withLock { $0.replyQueue = .open(name: name, consumer: consumer) }
+        self.broker.declare(name, boundTo: nil)
+        let consumer = self.consumeReplies(name)
+        self.state.withLock { $0.replyQueue = .open(name: name, consumer: consumer) }
     }
 
     /// Sends a message; see ``Transport``.
@@ -75,25 +75,25 @@ public final class InMemoryTransport: Transport {
     ///   - options: Whether it must find a queue, and when to give up.
     /// - Throws: `RPCError`: `noSuchServer`, `timeout`, `blocked`, `closed`.
     public func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
-        try checkOpen()
+        try self.checkOpen()
         if let deadline = options.deadline, deadline <= .now {
             throw RPCError(.timeout, "the deadline had passed before the message was sent")
         }
         do {
-            try await broker.waitUntilUnblocked(deadline: options.deadline)
+            try await self.broker.waitUntilUnblocked(deadline: options.deadline)
         } catch {
             throw RPCError(.blocked, "the broker has stopped all publishers and did not resume in time", cause: error)
         }
         let isRouted =
             switch destination {
             case .topic(let topic, let exchange):
-                broker.publish(message, exchange: exchange ?? self.exchange, key: topic)
+                self.broker.publish(message, exchange: exchange ?? self.exchange, key: topic)
             case .server(let server, let topic, let exchange):
-                broker.publish(message, exchange: exchange ?? self.exchange, key: "\(topic).\(server)")
+                self.broker.publish(message, exchange: exchange ?? self.exchange, key: "\(topic).\(server)")
             case .fanout(let topic):
-                broker.publish(message, exchange: "\(topic)_fanout", key: "")
+                self.broker.publish(message, exchange: "\(topic)_fanout", key: "")
             case .queue(let name):
-                broker.publish(message, exchange: nil, key: name)
+                self.broker.publish(message, exchange: nil, key: name)
             }
         guard isRouted || !options.isMandatory else {
             throw RPCError(.noSuchServer, "no queue takes what is sent to \(destination)")
@@ -113,46 +113,46 @@ public final class InMemoryTransport: Transport {
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
-        try checkOpen()
+        try self.checkOpen()
         let target = try target.validated()
         guard let server = target.server else {
             throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
         }
         let listener = InMemoryListener(
-            broker,
+            self.broker,
             topic: target.topic,
             server: server,
-            exchange: target.exchange ?? exchange,
+            exchange: target.exchange ?? self.exchange,
             prefetch: prefetch,
             onDeliveries: onDeliveries
         )
         listener.open()
-        state.withLock { $0.listeners.append(listener) }
+        self.state.withLock { $0.listeners.append(listener) }
         return listener
     }
 
     /// Ends the transport as a crash or a lost connection would: everything unacknowledged goes back to the broker, and
     /// the listeners' consumers are there again at once.
     public func interrupt() {
-        for listener in state.withLock(\.listeners) { listener.reopen() }
+        for listener in self.state.withLock(\.listeners) { listener.reopen() }
     }
 
     /// Closes the transport; see ``Transport``.
     public func close() async {
-        let (listeners, replyQueue) = state.withLock { state in
+        let (listeners, replyQueue) = self.state.withLock { state in
             state.isClosed = true
             defer { state.listeners = [] }
             return (state.listeners, state.replyQueue)
         }
         for listener in listeners { await listener.close() }
         if case .open(let name, let consumer) = replyQueue {
-            broker.cancel([consumer])
-            broker.deleteQueue(name)
+            self.broker.cancel([consumer])
+            self.broker.deleteQueue(name)
         }
-        replies.close(with: RPCError(.closed, "the transport was closed"))
+        self.replies.close(with: RPCError(.closed, "the transport was closed"))
     }
 
     private func checkOpen() throws(RPCError) {
-        guard !state.withLock(\.isClosed) else { throw RPCError(.closed, "the transport was closed") }
+        guard !self.state.withLock(\.isClosed) else { throw RPCError(.closed, "the transport was closed") }
     }
 }

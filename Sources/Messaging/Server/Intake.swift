@@ -14,10 +14,12 @@ final class Intake: Sendable {
         case running
     }
 
+    private typealias Taker = CheckedContinuation<[Delivery]?, Never>
+
     private struct State {
         var backlog: [Delivery] = []
         var freeSlots: Int
-        var taker: CheckedContinuation<[Delivery]?, Never>?
+        var taker: Taker?
         var isStopped = false
         var seen: Set<String> = []
         /// The ids of `seen` in the order they came; the oldest is overwritten at `oldest`.
@@ -41,19 +43,19 @@ final class Intake: Sendable {
     }
 
     /// How many slots are taken.
-    var running: Int { slots - state.withLock(\.freeSlots) }
+    var running: Int { self.slots - self.state.withLock(\.freeSlots) }
 
     // MARK: Flow
 
     /// Takes what arrived; called on the transport's thread.
     func offer(_ deliveries: [Delivery]) {
-        resume { state in state.backlog.append(contentsOf: deliveries) }
+        self.resume { state in state.backlog.append(contentsOf: deliveries) }
     }
 
     /// Waits for deliveries and takes a slot for each; `nil` after the stop.
     func take() async -> [Delivery]? {
         await withCheckedContinuation { continuation in
-            resume { state in
+            self.resume { state in
                 // There is one taker: the server's loop.
                 state.taker = continuation
             }
@@ -63,12 +65,12 @@ final class Intake: Sendable {
     /// Gives slots back.
     func release(_ count: Int) {
         guard count > 0 else { return }
-        resume { state in state.freeSlots += count }
+        self.resume { state in state.freeSlots += count }
     }
 
     /// Changes the state, and wakes the taker if there is now something for it.
     private func resume(_ change: (inout State) -> Void) {
-        let (taker, deliveries): (CheckedContinuation<[Delivery]?, Never>?, [Delivery]?) = state.withLock { state in
+        let (taker, deliveries) = self.state.withLock { state -> (Taker?, [Delivery]?) in
             change(&state)
             guard let taker = state.taker else { return (nil, nil) }
             if state.isStopped {
@@ -93,13 +95,13 @@ final class Intake: Sendable {
 
     /// Hands out nothing more.
     func stop() {
-        resume { state in state.isStopped = true }
-        stopped.resolve()
+        self.resume { state in state.isStopped = true }
+        self.stopped.resolve()
     }
 
     /// Takes out what was not started.
     func drain() -> [Delivery] {
-        state.withLock { state in
+        self.state.withLock { state in
             defer { state.backlog = [] }
             return state.backlog
         }
@@ -111,19 +113,19 @@ final class Intake: Sendable {
     ///
     /// With `isHeld`, repetitions wait for the end of the first, because only that end acknowledges it.
     func note(_ id: String?, delivery: Delivery, isHeld: Bool) -> Sight {
-        guard let id, duplicatesWindow > 0 else { return .first }
-        return state.withLock { state in
+        guard let id, self.duplicatesWindow > 0 else { return .first }
+        return self.state.withLock { state in
             guard state.seen.insert(id).inserted else {
                 guard state.held[id] != nil else { return .repeated }
                 state.held[id]?.append(delivery)
                 return .running
             }
-            if state.order.count < duplicatesWindow {
+            if state.order.count < self.duplicatesWindow {
                 state.order.append(id)
             } else {
                 state.seen.remove(state.order[state.oldest])
                 state.order[state.oldest] = id
-                state.oldest = (state.oldest + 1) % duplicatesWindow
+                state.oldest = (state.oldest + 1) % self.duplicatesWindow
             }
             if isHeld { state.held[id] = [] }
             return .first
@@ -133,13 +135,13 @@ final class Intake: Sendable {
     /// A held message was run: answers the repetitions that are to be settled with it.
     func finish(_ id: String?) -> [Delivery] {
         guard let id else { return [] }
-        return state.withLock { $0.held.removeValue(forKey: id) } ?? []
+        return self.state.withLock { $0.held.removeValue(forKey: id) } ?? []
     }
 
     /// A message that was noted is not run after all; its repetition will be.
     func abandon(_ id: String?) {
         guard let id else { return }
-        state.withLock { state in
+        self.state.withLock { state in
             state.seen.remove(id)
             state.held[id] = nil
         }

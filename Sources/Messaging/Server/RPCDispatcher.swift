@@ -55,7 +55,7 @@ struct RPCDispatcher: Sendable {
             throw .badVersion("a value that is no text")
         }
         var servesVersion = false
-        for endpoint in endpoints {
+        for endpoint in self.endpoints {
             guard endpoint.namespace == request.namespace || endpoint.legacyNamespaces.contains(request.namespace),
                 endpoint.version.supports(version)
             else { continue }

@@ -7,30 +7,30 @@ extension RPCServer {
     /// something went wrong.
     func serve(_ job: Job, listener: any Listener) async {
         let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
-        let deadline = deadline(of: job.delivery)
-        let outcome = await withHeartbeats(to: address, for: job) {
+        let deadline = self.deadline(of: job.delivery)
+        let outcome = await self.withHeartbeats(to: address, for: job) {
             await self.execute(job, deadline: deadline)
         }
         if job.handler.delivery == .atLeastOnce {
-            _ = await listener.acknowledge([job.delivery] + repetitions(of: job))
+            _ = await listener.acknowledge([job.delivery] + self.repetitions(of: job))
         }
         guard let address else {
-            freeSlot()
+            self.freeSlot()
             return
         }
-        await reply(outcome, to: address, deadline: deadline)
+        await self.reply(outcome, to: address, deadline: deadline)
     }
 
     /// Tells the caller why its request is not run.
     func answer(_ refusal: Refusal) async {
-        await reply(.failure(refusal.failure), to: refusal.address, deadline: deadline(of: refusal.delivery))
+        await self.reply(.failure(refusal.failure), to: refusal.address, deadline: self.deadline(of: refusal.delivery))
     }
 
     private func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
-        let isDone = await replySender.offer(reply, to: address, deadline: deadline)
-        freeSlot()
+        let isDone = await self.replySender.offer(reply, to: address, deadline: deadline)
+        self.freeSlot()
         // Outside of the slot: a caller that has vanished must not keep others waiting.
-        if !isDone { await replySender.insist(on: reply, to: address, deadline: deadline) }
+        if !isDone { await self.replySender.insist(on: reply, to: address, deadline: deadline) }
     }
 
     private func execute(_ job: Job, deadline: ContinuousClock.Instant?) async -> ReplyPayload {
@@ -45,11 +45,11 @@ extension RPCServer {
                 isRedelivered: job.delivery.isRedelivered,
                 callMonitorTimeout: request.monitorInterval
             )
-            return .result(try await run(job.handler, context, request.args))
+            return .result(try await self.run(job.handler, context, request.args))
         } catch {
             let failure = RemoteFailure(describing: error)
             let isExpected = (error as? any RemoteFailureConvertible)?.isExpected ?? false
-            logger.log(
+            self.logger.log(
                 level: isExpected ? .debug : .info,
                 "method failed",
                 metadata: [
@@ -119,7 +119,7 @@ struct TimeLimitExceeded: Error, RemoteFailureConvertible {
         RemoteFailure(
             className: "TimeLimitExceeded",
             module: "steward",
-            message: "\(method) did not end within its time limit of \(limit) and was cancelled"
+            message: "\(self.method) did not end within its time limit of \(self.limit) and was cancelled"
         )
     }
 }

@@ -75,7 +75,7 @@ public final class RPCServer: Sendable {
     }
 
     /// How many handlers are running.
-    public var runningHandlers: Int { intake.running }
+    public var runningHandlers: Int { self.intake.running }
 
     /// Serves until ``stop()`` is called or the task is cancelled.
     ///
@@ -83,41 +83,45 @@ public final class RPCServer: Sendable {
     /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; what `onReady`
     ///   throws.
     public func run(onReady: @Sendable () async throws -> Void = {}) async throws {
-        let isFirst = hasRun.withLock { hasRun in
+        let isFirst = self.hasRun.withLock { hasRun in
             defer { hasRun = true }
             return !hasRun
         }
         guard isFirst else {
-            throw RPCError(.closed, "a server runs once; make another one for \(target)")
+            throw RPCError(.closed, "a server runs once; make another one for \(self.target)")
         }
-        guard target.server != nil, !target.isFanout else {
-            throw RPCError(.invalidTarget, "a server needs both a topic and a server name to listen on, not \(target)")
+        guard self.target.server != nil, !self.target.isFanout else {
+            throw RPCError(
+                .invalidTarget,
+                "a server needs both a topic and a server name to listen on, not \(self.target)"
+            )
         }
-        let target = try target.validated()
-        let listener = try await transport.listen(on: target, prefetch: configuration.prefetch) { [intake] deliveries in
+        let target = try self.target.validated()
+        let listener = try await self.transport.listen(on: target, prefetch: self.configuration.prefetch) {
+            [intake] deliveries in
             intake.offer(deliveries)
         }
         do {
             try await onReady()
         } catch {
-            await release(listener)
+            await self.release(listener)
             throw error
         }
-        logger.info("serving")
+        self.logger.info("serving")
         await withTaskCancellationHandler {
-            await serveUntilStopped(listener)
+            await self.serveUntilStopped(listener)
         } onCancel: {
-            intake.stop()
+            self.intake.stop()
         }
-        await release(listener)
-        logger.info("stopped serving")
+        await self.release(listener)
+        self.logger.info("stopped serving")
     }
 
     /// Asks the server to stop: it finishes what runs, and ``run(onReady:)`` returns.
     ///
     /// Returns at once; may be repeated.
     public func stop() {
-        intake.stop()
+        self.intake.stop()
     }
 
     /// Runs what arrives; after the stop waits for the running handlers, for the grace period at most.
@@ -125,11 +129,11 @@ public final class RPCServer: Sendable {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.handleDeliveries(from: listener) }
             do {
-                try await intake.stopped.value()
+                try await self.intake.stopped.value()
             } catch {
                 // The server's task was cancelled, which is a stop as well.
             }
-            await settle(listener)
+            await self.settle(listener)
             group.addTask { [configuration, logger] in
                 do {
                     try await Task.sleep(for: configuration.gracePeriod)
@@ -145,8 +149,8 @@ public final class RPCServer: Sendable {
 
     private func handleDeliveries(from listener: any Listener) async {
         await withDiscardingTaskGroup { group in
-            while let batch = await intake.take() {
-                for work in await admit(batch, listener: listener) {
+            while let batch = await self.intake.take() {
+                for work in await self.admit(batch, listener: listener) {
                     group.addTask {
                         switch work {
                         case .run(let job): await self.serve(job, listener: listener)
@@ -175,12 +179,12 @@ public final class RPCServer: Sendable {
 
     /// Gives a handler's slot back.
     func freeSlot() {
-        intake.release(1)
+        self.intake.release(1)
     }
 
     /// The repetitions that came while a held message ran; they are settled with it.
     func repetitions(of job: Job) -> [Delivery] {
-        intake.finish(job.request.uniqueID)
+        self.intake.finish(job.request.uniqueID)
     }
 
     // MARK: Admission
@@ -223,7 +227,7 @@ public final class RPCServer: Sendable {
         var settled: [Delivery] = []
         var malformed: [Delivery] = []
         for delivery in batch {
-            switch examine(delivery) {
+            switch self.examine(delivery) {
             case .work(let work):
                 admitted.append(work)
                 if case .run(let job) = work, job.handler.delivery == .atLeastOnce { continue }
@@ -243,12 +247,12 @@ public final class RPCServer: Sendable {
                         !tokens.contains(job.delivery.token)
                     else { return false }
                     // The broker will deliver it again: forget that it was seen, or its repetition would be dropped.
-                    intake.abandon(job.request.uniqueID)
+                    self.intake.abandon(job.request.uniqueID)
                     return true
                 }
             }
         }
-        intake.release(batch.count - admitted.count)
+        self.intake.release(batch.count - admitted.count)
         return admitted
     }
 
@@ -257,29 +261,29 @@ public final class RPCServer: Sendable {
         do throws(WireError) {
             request = try RequestPayload(delivery)
         } catch {
-            logger.info("malformed request", metadata: ["error": "\(error.message)"])
+            self.logger.info("malformed request", metadata: ["error": "\(error.message)"])
             guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
                 return .malformed
             }
             let failure = RemoteFailure(className: "ValueError", module: "builtins", message: error.message)
             return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
         }
-        if let deadline = deadline(of: delivery), deadline <= .now {
-            logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
+        if let deadline = self.deadline(of: delivery), deadline <= .now {
+            self.logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
             return .drop
         }
         do {
-            let handler = try dispatcher.handler(for: request)
-            switch intake.note(request.uniqueID, delivery: delivery, isHeld: handler.delivery == .atLeastOnce) {
+            let handler = try self.dispatcher.handler(for: request)
+            switch self.intake.note(request.uniqueID, delivery: delivery, isHeld: handler.delivery == .atLeastOnce) {
             case .first: return .work(.run(Job(delivery: delivery, request: request, handler: handler)))
             case .running: return .held
             case .repeated:
-                logger.info("repeated request is dropped", metadata: ["method": "\(request.method)"])
+                self.logger.info("repeated request is dropped", metadata: ["method": "\(request.method)"])
                 return .drop
             }
         } catch {
             let failure = error.remoteFailure
-            logger.info("refused request", metadata: ["method": "\(request.method)", "error": "\(failure)"])
+            self.logger.info("refused request", metadata: ["method": "\(request.method)", "error": "\(failure)"])
             guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else {
                 return .drop
             }

@@ -43,24 +43,24 @@ final class ReplySender: Sendable {
         to address: ReplyAddress,
         deadline: ContinuousClock.Instant?
     ) async -> Bool {
-        let limit = min(deadline ?? .now + retryLimit, .now + retryLimit)
+        let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
         do {
-            try await transport.send(
+            try await self.transport.send(
                 Message(body: reply.encoded(messageID: address.messageID)),
                 to: .queue(address.queue),
                 options: SendOptions(isMandatory: true, deadline: limit)
             )
-            gone.withLock { $0[address.queue] = nil }
+            self.gone.withLock { $0[address.queue] = nil }
             return true
         } catch {
             switch error.code {
             case .noSuchServer, .connectionLost, .unreachable, .blocked:
                 // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is
                 // dropped by the caller.
-                if error.code == .noSuchServer, isGone(address.queue) { return true }
+                if error.code == .noSuchServer, self.isGone(address.queue) { return true }
                 return false
             default:
-                logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
+                self.logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
                 return true
             }
         }
@@ -69,24 +69,24 @@ final class ReplySender: Sendable {
     /// Offers a reply that was not taken again and again, until the caller's deadline
     /// (wire contract 4.3: each 0.25 s).
     func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
-        let limit = min(deadline ?? .now + retryLimit, .now + retryLimit)
+        let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
         var hasLastTry = false
         while ContinuousClock.now + .milliseconds(250) < limit, !hasLastTry {
             // One more try after the stop, for a caller that is just reconnecting.
-            hasLastTry = stopped.isResolved
+            hasLastTry = self.stopped.isResolved
             do {
                 try await Task.sleep(for: .milliseconds(250))
             } catch {
                 break  // The server's grace period is over.
             }
-            if await offer(reply, to: address, deadline: limit) { return }
+            if await self.offer(reply, to: address, deadline: limit) { return }
         }
-        remember(address.queue)
-        logger.info("reply queue is gone; the reply is dropped", metadata: ["queue": "\(address.queue)"])
+        self.remember(address.queue)
+        self.logger.info("reply queue is gone; the reply is dropped", metadata: ["queue": "\(address.queue)"])
     }
 
     private func isGone(_ queue: String) -> Bool {
-        gone.withLock { gone in
+        self.gone.withLock { gone in
             guard let until = gone[queue] else { return false }
             if until > .now { return true }
             gone[queue] = nil
@@ -95,7 +95,7 @@ final class ReplySender: Sendable {
     }
 
     private func remember(_ queue: String) {
-        gone.withLock { gone in
+        self.gone.withLock { gone in
             if gone.count >= Self.maximumGone {
                 let now = ContinuousClock.now
                 gone = gone.filter { $0.value > now }

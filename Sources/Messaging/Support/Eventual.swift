@@ -20,11 +20,11 @@ package final class Eventual<Value: Sendable>: Sendable {
     package init() {}
 
     /// Whether the value, or the error in its place, has come.
-    package var isResolved: Bool { state.withLock { $0.outcome != nil } }
+    package var isResolved: Bool { self.state.withLock { $0.outcome != nil } }
 
     /// Ends the waiting; only the first call counts.
     package func resolve(_ outcome: Result<Value, any Error>) {
-        let waiters: [Waiter] = state.withLock { state in
+        let waiters: [Waiter] = self.state.withLock { state in
             guard state.outcome == nil else { return [] }
             state.outcome = outcome
             defer { state.waiters = [:] }
@@ -37,8 +37,8 @@ package final class Eventual<Value: Sendable>: Sendable {
     ///
     /// - Throws: The error that came in its place, ``DeadlinePassed``, or `CancellationError`.
     package func value(until deadline: ContinuousClock.Instant? = nil) async throws -> Value {
-        if let outcome = state.withLock(\.outcome) { return try outcome.get() }
-        guard let deadline else { return try await wait() }
+        if let outcome = self.state.withLock(\.outcome) { return try outcome.get() }
+        guard let deadline else { return try await self.wait() }
         return try await withThrowingTaskGroup(of: Value.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await self.wait() }
@@ -52,13 +52,13 @@ package final class Eventual<Value: Sendable>: Sendable {
     }
 
     private func wait() async throws -> Value {
-        let id = state.withLock { state in
+        let id = self.state.withLock { state in
             defer { state.nextWaiter += 1 }
             return state.nextWaiter
         }
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let outcome: Result<Value, any Error>? = state.withLock { state in
+                let outcome: Result<Value, any Error>? = self.state.withLock { state in
                     if let outcome = state.outcome { return outcome }
                     if Task.isCancelled { return .failure(CancellationError()) }
                     state.waiters[id] = continuation
@@ -67,7 +67,7 @@ package final class Eventual<Value: Sendable>: Sendable {
                 if let outcome { continuation.resume(with: outcome) }
             }
         } onCancel: {
-            state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(throwing: CancellationError())
+            self.state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(throwing: CancellationError())
         }
     }
 }
@@ -75,6 +75,6 @@ package final class Eventual<Value: Sendable>: Sendable {
 extension Eventual<Void> {
     /// Ends the waiting for something that has no value.
     package func resolve() {
-        resolve(.success(()))
+        self.resolve(.success(()))
     }
 }

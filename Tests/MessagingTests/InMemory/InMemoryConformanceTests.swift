@@ -12,9 +12,9 @@ import Testing
 private struct InMemoryHarness: TransportConformance.Harness {
     let broker = InMemoryBroker()
 
-    func makeTransport() async throws -> any Transport { InMemoryTransport(broker) }
-    func deleteQueue(_ name: String) async throws { broker.deleteQueue(name) }
+    func makeTransport() async throws -> any Transport { InMemoryTransport(self.broker) }
+    func deleteQueue(_ name: String) async throws { self.broker.deleteQueue(name) }
     func interrupt(_ transport: any Transport) async throws { (transport as? InMemoryTransport)?.interrupt() }
-    func setBlocked(_ isBlocked: Bool) async throws { broker.setBlocked(isBlocked) }
+    func setBlocked(_ isBlocked: Bool) async throws { self.broker.setBlocked(isBlocked) }
     func close() async {}
 }
