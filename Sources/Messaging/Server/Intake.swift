@@ -115,11 +115,9 @@ final class Intake: Sendable {
     func note(_ id: String?, delivery: Delivery, isHeld: Bool) -> Sight {
         guard let id, self.duplicatesWindow > 0 else { return .first }
         return self.state.withLock { state in
-            guard state.seen.insert(id).inserted else {
-                guard state.held[id] != nil else { return .repeated }
-                state.held[id]?.append(delivery)
-                return .running
-            }
+            // First of all, since a long-running one may have left the window.
+            if state.held[id]?.append(delivery) != nil { return .running }
+            guard state.seen.insert(id).inserted else { return .repeated }
             if state.order.count < self.duplicatesWindow {
                 state.order.append(id)
             } else {
@@ -136,14 +134,5 @@ final class Intake: Sendable {
     func finish(_ id: String?) -> [Delivery] {
         guard let id else { return [] }
         return self.state.withLock { $0.held.removeValue(forKey: id) } ?? []
-    }
-
-    /// A message that was noted is not run after all; its repetition will be.
-    func abandon(_ id: String?) {
-        guard let id else { return }
-        self.state.withLock { state in
-            state.seen.remove(id)
-            state.held[id] = nil
-        }
     }
 }

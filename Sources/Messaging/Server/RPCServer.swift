@@ -137,7 +137,7 @@ public final class RPCServer: Sendable {
             group.addTask { [configuration, logger] in
                 do {
                     try await Task.sleep(for: configuration.gracePeriod)
-                    logger.info("the grace period is over; running handlers are cancelled")
+                    self.logger.info("the grace period is over; running handlers are cancelled")
                 } catch {
                     // All handlers ended in time.
                 }
@@ -238,19 +238,13 @@ public final class RPCServer: Sendable {
             }
         }
         if !malformed.isEmpty { await listener.reject(malformed, requeue: false) }
-        if !settled.isEmpty {
-            let acknowledged = await listener.acknowledge(settled)
-            if acknowledged.count < settled.count {
-                let tokens = Set(acknowledged.map(\.token))
-                admitted.removeAll { work in
-                    guard case .run(let job) = work, job.handler.delivery == .atMostOnce,
-                        !tokens.contains(job.delivery.token)
-                    else { return false }
-                    // The broker will deliver it again: forget that it was seen, or its repetition would be dropped.
-                    self.intake.abandon(job.request.uniqueID)
-                    return true
-                }
-            }
+        let acknowledged = settled.isEmpty ? [] : await listener.acknowledge(settled)
+        // Only now, because what was not acknowledged comes again: had it been noted as seen, its repetition would be
+        // taken for one of a request that was run.
+        let written = acknowledged.count == settled.count ? nil : Set(acknowledged.map(\.token))
+        admitted.removeAll { work in
+            guard case .run(let job) = work, job.handler.delivery == .atMostOnce else { return false }
+            return written?.contains(job.delivery.token) == false || self.note(job) != .first
         }
         self.intake.release(batch.count - admitted.count)
         return admitted
@@ -274,12 +268,12 @@ public final class RPCServer: Sendable {
         }
         do {
             let handler = try self.dispatcher.handler(for: request)
-            switch self.intake.note(request.uniqueID, delivery: delivery, isHeld: handler.delivery == .atLeastOnce) {
-            case .first: return .work(.run(Job(delivery: delivery, request: request, handler: handler)))
+            let job = Job(delivery: delivery, request: request, handler: handler)
+            guard handler.delivery == .atLeastOnce else { return .work(.run(job)) }
+            switch self.note(job) {
+            case .first: return .work(.run(job))
             case .running: return .held
-            case .repeated:
-                self.logger.info("repeated request is dropped", metadata: ["method": "\(request.method)"])
-                return .drop
+            case .repeated: return .drop
             }
         } catch {
             let failure = error.remoteFailure
@@ -289,6 +283,19 @@ public final class RPCServer: Sendable {
             }
             return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
         }
+    }
+
+    /// Notes that a request is about to be run.
+    private func note(_ job: Job) -> Intake.Sight {
+        let sight = self.intake.note(
+            job.request.uniqueID,
+            delivery: job.delivery,
+            isHeld: job.handler.delivery == .atLeastOnce
+        )
+        if sight == .repeated {
+            self.logger.info("repeated request is dropped", metadata: ["method": "\(job.request.method)"])
+        }
+        return sight
     }
 
     /// When the caller gives up: the message's time to live, counted from its arrival, is an upper bound.
