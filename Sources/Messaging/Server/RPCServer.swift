@@ -134,9 +134,9 @@ public final class RPCServer: Sendable {
                 // The server's task was cancelled, which is a stop as well.
             }
             await self.settle(listener)
-            group.addTask { [configuration, logger] in
+            group.addTask {
                 do {
-                    try await Task.sleep(for: configuration.gracePeriod)
+                    try await Task.sleep(for: self.configuration.gracePeriod)
                     self.logger.info("the grace period is over; running handlers are cancelled")
                 } catch {
                     // All handlers ended in time.
