@@ -37,7 +37,7 @@ struct TransportOption {
         "heartbeat_rate": .init(kind: count, support: .withoutEffect),
         "heartbeat_timeout_threshold": .init(kind: seconds, support: .full),
         "hostname": .init(kind: .text, support: .withoutEffect),
-        "kombu_compression": .init(kind: .choice(["gzip", "bz2"]), support: .full),
+        "kombu_compression": .init(kind: .choice(["gzip", "bz2"]), support: .only([])),
         "kombu_failover_strategy": .init(kind: .choice(["round-robin", "shuffle"]), support: .withoutEffect),
         "kombu_missing_consumer_retry_timeout": .init(kind: count, support: .withoutEffect),
         "kombu_reconnect_delay": .init(kind: .number(0...4.5), support: .withoutEffect),
@@ -57,8 +57,8 @@ struct TransportOption {
         "rabbit_retry_backoff": .init(kind: count, support: .withoutEffect),
         "rabbit_retry_interval": .init(kind: count, support: .withoutEffect),
         "rabbit_stream_fanout": .init(kind: .flag, support: .only(["false"])),
-        // The broker counts in milliseconds and in 32 bits.
-        "rabbit_transient_queues_ttl": .init(kind: .integer(0...4_294_967), support: .full),
+        // It travels as milliseconds in 32 bits.
+        "rabbit_transient_queues_ttl": .init(kind: .integer(0...2_147_483), support: .full),
         "rabbit_transient_quorum_queue": .init(kind: .flag, support: .full),
         "rpc_conn_pool_size": .init(kind: count, support: .withoutEffect),
         tls: .init(kind: .flag, support: .full),
