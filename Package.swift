@@ -28,6 +28,7 @@ let package = Package(
         .library(name: "VolumeService", targets: ["VolumeService"]),
         .executable(name: "volume-worker", targets: ["volume-worker"]),
         .executable(name: "scheduler-worker", targets: ["scheduler-worker"]),
+        .executable(name: "steward", targets: ["steward"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -116,6 +117,16 @@ let package = Package(
             dependencies: [
                 "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging, argumentParser,
             ],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "steward",
+            dependencies: ["Messaging", "MessagingRabbitMQ", logging, argumentParser],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "stewardTests",
+            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", argumentParser],
             swiftSettings: settings
         ),
     ]

@@ -1,0 +1,67 @@
+internal import ArgumentParser
+internal import Logging
+internal import MessagingRabbitMQ
+
+/// The program: reads the command line, sends the request, prints the outcome.
+@main
+enum Main {
+    static func main() async {
+        endProgram(await Self.run(Array(CommandLine.arguments.dropFirst())))
+    }
+
+    private static func run(_ arguments: [String]) async -> Int32 {
+        do {
+            if arguments == ["--version"] {
+                try OutputStream.standardOutput.write(line: StewardCommand.version)
+                return ExitStatus.done
+            }
+            var command = try StewardCommand.parseAsRoot(arguments)
+            guard let command = command as? any RequestCommand else {
+                try command.run()  // Help, which arrives as an error.
+                return ExitStatus.done
+            }
+            return try await self.session(command, Request(command)).run { outcome in
+                self.report(outcome, as: command.options.output, isVerbose: command.options.verbose)
+            }
+        } catch {
+            return self.explain(error, isBare: arguments.isEmpty)
+        }
+    }
+
+    private static func session(_ command: any RequestCommand, _ request: Request) throws -> Session {
+        var logger = Logger(label: "steward") { StreamLogHandler.standardError(label: $0) }
+        logger.logLevel = command.options.verbose ? .debug : .critical
+        let url = try command.options.transportURL(environment: environmentValue)
+        return Session(request, transport: RabbitMQConfiguration(url), logger: logger)
+    }
+
+    /// Prints the outcome and answers the exit code.
+    private static func report(_ outcome: Outcome, as format: OutputFormat, isVerbose: Bool) -> Int32 {
+        do {
+            if isVerbose, let traceback = outcome.traceback {
+                try OutputStream.standardError.write(line: traceback)
+            }
+            switch (format, outcome) {
+            case (.json, _): try OutputStream.standardOutput.write(line: outcome.json)
+            case (.text, .failed): try OutputStream.standardError.write(line: "steward: \(outcome.text)")
+            case (.text, _): try OutputStream.standardOutput.write(line: outcome.text)
+            }
+            return outcome.exitCode
+        } catch {
+            // Nobody reads what was printed; the exit code is all that can still be said.
+            return outcome.exitCode == ExitStatus.done ? ExitStatus.other : outcome.exitCode
+        }
+    }
+
+    /// Prints help, or what is wrong with the command line: ArgumentParser's EX_USAGE (64) is our 2.
+    private static func explain(_ error: any Error, isBare: Bool) -> Int32 {
+        let isHelp = StewardCommand.exitCode(for: error) == .success && !isBare
+        let stream: OutputStream = isHelp ? .standardOutput : .standardError
+        do {
+            try stream.write(line: StewardCommand.fullMessage(for: error))
+        } catch {
+            // Nobody reads it.
+        }
+        return isHelp ? ExitStatus.done : ExitStatus.usage
+    }
+}
