@@ -129,5 +129,11 @@ let package = Package(
             dependencies: ["steward", "Messaging", "MessagingRabbitMQ", argumentParser],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "InteropTests",
+            dependencies: ["Messaging", "MessagingRabbitMQ", "steward"],
+            exclude: ["Peer"],
+            swiftSettings: settings
+        ),
     ]
 )
