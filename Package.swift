@@ -22,6 +22,7 @@ let package = Package(
     products: [
         .library(name: "AMQPClient", targets: ["AMQPClient"]),
         .library(name: "Messaging", targets: ["Messaging"]),
+        .library(name: "MessagingRabbitMQ", targets: ["MessagingRabbitMQ"]),
         .library(name: "MessagingTesting", targets: ["MessagingTesting"]),
         .library(name: "ServiceRuntime", targets: ["ServiceRuntime"]),
         .library(name: "ServiceDatabase", targets: ["ServiceDatabase"]),
