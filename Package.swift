@@ -132,7 +132,7 @@ let package = Package(
         ),
         .testTarget(
             name: "InteropTests",
-            dependencies: ["Messaging", "MessagingRabbitMQ", "steward"],
+            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceRuntime", "steward"],
             exclude: ["Peer"],
             swiftSettings: settings
         ),

@@ -8,13 +8,13 @@ struct Session: Sendable {
     private let transport: RabbitMQTransport
     private let logger: Logger
 
-    /// How long an unreachable broker is tried, if the time limit of the whole is not shorter: whoever typed the command
-    /// wants to hear of it.
-    private static let connectLimit: Duration = .seconds(10)
+    /// How long an unreachable broker is tried: not for the whole of a long time limit, since whoever typed the command
+    /// wants to hear of it, and a little less than a short one, so that the transport comes to say what it met.
+    private static func connectLimit(of timeout: Duration) -> Duration { min(timeout * 9 / 10, .seconds(10)) }
 
     init(_ request: Request, transport: RabbitMQConfiguration, logger: Logger) {
         var configuration = transport
-        configuration.startTimeout = min(request.timeout, Self.connectLimit)
+        configuration.startTimeout = Self.connectLimit(of: request.timeout)
         self.request = request
         self.transport = RabbitMQTransport(configuration, logger: logger)
         self.logger = logger

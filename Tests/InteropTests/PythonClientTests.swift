@@ -3,7 +3,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// A real oslo.messaging client calls our server.
-@Suite(.pythonClient, .timeLimit(.minutes(2))) struct PythonClientTests {
+@Suite(.pythonClient, .serialized, .timeLimit(.minutes(2))) struct PythonClientTests {
     /// An error with a name on the wire, as a service has them.
     private struct VolumeNotFound: Error, RemoteFailureConvertible {
         var remoteFailure: RemoteFailure {
@@ -12,6 +12,19 @@ import Testing
                 module: "cinder.exception",
                 message: "Volume ü could not be found.",
                 kwargs: ["volume_id": "ü"]
+            )
+        }
+    }
+
+    /// An error that Python can build: `Peer/peer_exceptions.py` has its class.
+    private struct PeerError: Error, RemoteFailureConvertible {
+        var remoteFailure: RemoteFailure {
+            RemoteFailure(
+                className: "PeerError",
+                module: "peer_exceptions",
+                message: "peer error about ü",
+                args: ["peer error about ü"],
+                kwargs: ["subject": "ü"]
             )
         }
     }
@@ -85,6 +98,7 @@ import Testing
                     switch arguments["kind"]?.stringValue {
                     case "value": throw BadValue()
                     case "custom": throw VolumeNotFound()
+                    case "peer": throw PeerError()
                     default: throw Unnamed()
                     }
                 }
@@ -165,6 +179,17 @@ import Testing
             let answer = try await ask(["method": "fail", "args": ["kind": "value"]])
             #expect(answer["raised"] == "ValueError")
             #expect(answer["message"]?.stringValue?.hasPrefix("größer als 10") == true)
+        }
+    }
+
+    @Test func `Python builds the exceptions of a module that it allows from our arguments`() async throws {
+        try await self.withServer { ask in
+            let answer = try await ask([
+                "method": "fail", "args": ["kind": "peer"], "allowed_remote_exmods": ["peer_exceptions"],
+            ])
+            #expect(answer["raised"] == "PeerError_Remote")
+            #expect(answer["module"] == "peer_exceptions_Remote")
+            #expect(answer["message"]?.stringValue?.hasPrefix("peer error about ü") == true)
         }
     }
 

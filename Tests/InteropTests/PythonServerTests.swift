@@ -3,7 +3,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// Our client calls a real oslo.messaging server.
-@Suite(.pythonServers, .timeLimit(.minutes(2))) struct PythonServerTests {
+@Suite(.pythonServers, .serialized, .timeLimit(.minutes(2))) struct PythonServerTests {
     /// Lends a client of the suite's servers.
     private func withClient(_ body: (RPCClient) async throws -> Void) async throws {
         let topic = try #require(PythonServer.current).topic
@@ -129,7 +129,7 @@ import Testing
     @Test(arguments: [
         ("value", "ValueError", "builtins", "bad value"), ("key", "KeyError", "builtins", "'no such key'"),
         ("unicode", "ValueError", "builtins", "größer als 10 – 无效 😀"),
-        ("custom", "PeerError", "__main__", "peer error about volumes"),
+        ("custom", "PeerError", "peer_exceptions", "peer error about volumes"),
         ("arguments", "OSError", "builtins", "[Errno 28] No space left on device"),
         ("chained", "RuntimeError", "builtins", "outer"),
     ])

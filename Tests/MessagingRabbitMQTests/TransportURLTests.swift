@@ -173,12 +173,8 @@ private func code(_ text: String) -> TransportURLError.Code? {
     @Test func `options are typed and come in one form`() throws {
         let url = try TransportURL(
             parsing: "rabbit://h/v?rabbit_quorum_queue=Yes&rabbit_qos_prefetch_count=016&amqp_auto_delete=off"
-<<<<<<< HEAD
-                + "&kombu_compression=GZIP&rabbit_transient_queues_ttl=0&ssl_ca_file=%2Fa+b%2Bc.pem"
+                + "&rabbit_login_method=amqplain&rabbit_transient_queues_ttl=0&ssl_ca_file=%2Fa+b%2Bc.pem"
                 + "&amqp_durable_queues="
-=======
-                + "&rabbit_login_method=amqplain&rabbit_transient_queues_ttl=0&ssl_ca_file=%2Fa+b%2Bc.pem&amqp_durable_queues="
->>>>>>> e7043cf (wip)
         )
         #expect(url.flag("rabbit_quorum_queue") == true)
         #expect(url.flag("amqp_auto_delete") == false)

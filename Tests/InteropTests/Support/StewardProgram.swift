@@ -34,13 +34,9 @@ struct StewardProgram {
         let process = try Self.start(arguments, url: url)
         process.write(input)
         process.closeInput()
-        let output = await process.remainingOutput()
-        let exit = await process.exit()
-        return Run(
-            code: exit.code,
-            output: output,
-            errors: exit.standardError,
-            duration: ContinuousClock.now - start
-        )
+        let output = await process.output.remainder()
+        let errors = await process.errors.remainder()
+        let code = await process.exit()
+        return Run(code: code, output: output, errors: errors, duration: ContinuousClock.now - start)
     }
 }
