@@ -60,10 +60,8 @@ public final class ReplyRouter: Sendable {
                     self.state.withLock { $0.lateReplies += 1 }
                     continue
                 }
-                self.finish(
-                    id,
-                    .failure(RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error))
-                )
+                let error = RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error)
+                self.finish(id, .failure(error), isReply: true)
                 continue
             }
             guard let id = reply.messageID else {
@@ -73,7 +71,7 @@ public final class ReplyRouter: Sendable {
             if reply.isHeartbeat {
                 self.state.withLock { $0.calls[id]?.heardAt = .now }
             } else {
-                self.finish(id, .success(reply))
+                self.finish(id, .success(reply), isReply: true)
             }
         }
     }
@@ -131,10 +129,11 @@ public final class ReplyRouter: Sendable {
         }
     }
 
-    private func finish(_ id: String, _ outcome: Outcome) {
+    /// Takes a call's outcome, unless it has one already.
+    private func finish(_ id: String, _ outcome: Outcome, isReply: Bool = false) {
         let waiter: CheckedContinuation<ReplyPayload, any Error>? = self.state.withLock { state in
             guard let call = state.calls[id], call.outcome == nil else {
-                state.lateReplies += 1
+                if isReply { state.lateReplies += 1 }
                 return nil
             }
             state.calls[id]?.outcome = outcome
@@ -176,8 +175,10 @@ public final class ReplyRouter: Sendable {
                     next = min(next ?? call.limit, call.limit)
                 }
             }
-            state.armedFor = nil
+            // The timer is this one, or one that replaced it while it fired; there must not be two.
+            state.timer?.cancel()
             state.timer = nil
+            state.armedFor = nil
             if let next { self.arm(&state, for: next) }
             return overdue
         }
