@@ -37,12 +37,30 @@ final class ReplySender: Sendable {
         self.logger = logger
     }
 
+    /// What became of a reply that was offered.
+    private enum Attempt {
+        /// It was sent, or another try would be in vain.
+        case done
+        /// There is no such queue at present.
+        case missing
+        /// The broker cannot be reached at present.
+        case failed
+    }
+
     /// Offers a reply once; answers whether it is done: sent, or not to be sent by another try.
     func offer(
         _ reply: ReplyPayload,
         to address: ReplyAddress,
         deadline: ContinuousClock.Instant?
     ) async -> Bool {
+        await self.attempt(reply, to: address, deadline: deadline) == .done
+    }
+
+    private func attempt(
+        _ reply: ReplyPayload,
+        to address: ReplyAddress,
+        deadline: ContinuousClock.Instant?
+    ) async -> Attempt {
         let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
         do {
             try await self.transport.send(
@@ -51,17 +69,16 @@ final class ReplySender: Sendable {
                 options: SendOptions(isMandatory: true, deadline: limit)
             )
             self.gone.withLock { $0[address.queue] = nil }
-            return true
+            return .done
         } catch {
             switch error.code {
-            case .noSuchServer, .connectionLost, .unreachable, .blocked:
-                // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is
-                // dropped by the caller.
-                if error.code == .noSuchServer, self.isGone(address.queue) { return true }
-                return false
+            // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is dropped by
+            // the caller.
+            case .noSuchServer: return self.isGone(address.queue) ? .done : .missing
+            case .connectionLost, .unreachable, .blocked: return .failed
             default:
                 self.logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
-                return true
+                return .done
             }
         }
     }
@@ -70,6 +87,7 @@ final class ReplySender: Sendable {
     /// (wire contract 4.3: each 0.25 s).
     func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
         let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
+        var last = Attempt.failed
         var hasLastTry = false
         while ContinuousClock.now + .milliseconds(250) < limit, !hasLastTry {
             // One more try after the stop, for a caller that is just reconnecting.
@@ -79,10 +97,15 @@ final class ReplySender: Sendable {
             } catch {
                 break  // The server's grace period is over.
             }
-            if await self.offer(reply, to: address, deadline: limit) { return }
+            last = await self.attempt(reply, to: address, deadline: limit)
+            if last == .done { return }
         }
-        self.remember(address.queue)
-        self.logger.info("reply queue is gone; the reply is dropped", metadata: ["queue": "\(address.queue)"])
+        // A queue is not gone because the broker was out of reach.
+        if last == .missing { self.remember(address.queue) }
+        self.logger.info(
+            "the reply is dropped",
+            metadata: ["queue": "\(address.queue)", "reason": last == .missing ? "queue is gone" : "no time left"]
+        )
     }
 
     private func isGone(_ queue: String) -> Bool {

@@ -1,0 +1,65 @@
+import Logging
+import Synchronization
+import Testing
+
+@testable import Messaging
+
+@Suite struct ReplySenderTests {
+    @Test(.timeLimit(.minutes(1)))
+    func `a reply queue is not taken for gone because the broker was out of reach`() async throws {
+        let transport = FailingTransport(.unreachable)
+        let sender = self.sender(over: transport)
+        let address = try #require(ReplyAddress(messageID: "1", queue: "reply_1"))
+        await sender.insist(on: .result(.null), to: address, deadline: .now + .milliseconds(600))
+        transport.fail(with: .noSuchServer)
+        #expect(await !sender.offer(.result(.null), to: address, deadline: nil))
+    }
+
+    @Test(.timeLimit(.minutes(1)))
+    func `a reply queue that was not there for a caller's whole patience is offered each further reply once`()
+        async throws
+    {
+        let transport = FailingTransport(.noSuchServer)
+        let sender = self.sender(over: transport)
+        let address = try #require(ReplyAddress(messageID: "1", queue: "reply_1"))
+        #expect(await !sender.offer(.result(.null), to: address, deadline: nil))
+        await sender.insist(on: .result(.null), to: address, deadline: .now + .milliseconds(600))
+        #expect(await sender.offer(.result(.null), to: address, deadline: nil))
+    }
+
+    private func sender(over transport: any Transport) -> ReplySender {
+        ReplySender(transport, retryLimit: .seconds(5), stopped: Eventual(), logger: Logger(label: "test"))
+    }
+}
+
+/// A transport that takes nothing.
+private final class FailingTransport: Transport {
+    let replies = ReplyRouter()
+    private let code: Mutex<RPCError.Code>
+
+    init(_ code: RPCError.Code) {
+        self.code = Mutex(code)
+    }
+
+    func fail(with code: RPCError.Code) {
+        self.code.withLock { $0 = code }
+    }
+
+    func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String { throw self.error }
+
+    func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
+        throw self.error
+    }
+
+    func listen(
+        on target: Target,
+        prefetch: Int,
+        onDeliveries: @escaping @Sendable ([Delivery]) -> Void
+    ) async throws(RPCError) -> any Listener {
+        throw self.error
+    }
+
+    func close() async {}
+
+    private var error: RPCError { RPCError(self.code.withLock(\.self), "nothing is taken") }
+}
