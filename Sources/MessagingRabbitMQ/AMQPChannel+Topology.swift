@@ -48,15 +48,16 @@ extension AMQPChannel {
     ) async throws(AMQPError) {
         do {
             try await declare(nil)
-        } catch let error where error.code == .preconditionFailed {
+        } catch let refusal where refusal.code == .preconditionFailed {
             do {
                 try await declare(other())
             } catch let error where error.code == .preconditionFailed {
-                throw error
+                // It is something else that differs, and only the first answer is about what was asked for.
+                throw refusal
             }
             logger.info(
                 "adopted what exists with another durability",
-                metadata: ["name": "\(name)", "reason": "\(error)"]
+                metadata: ["name": "\(name)", "reason": "\(refusal)"]
             )
         }
     }

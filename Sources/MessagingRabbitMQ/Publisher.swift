@@ -17,12 +17,19 @@ final class Publisher: Sendable {
     private let declared = Mutex<Set<String>>([])
 
     init(_ connection: AMQPConnection, logger: Logger) async throws(AMQPError) {
-        self.declarations = try await connection.openChannel()
-        self.direct = try await connection.openChannel()
-        self.fanouts = try await connection.openChannel()
+        var channels: [AMQPChannel] = []
+        do {
+            for _ in 1...3 { channels.append(try await connection.openChannel()) }
+            for channel in channels[1...] { try await channel.confirmPublishes() }
+        } catch {
+            // The next one who publishes tries again on the same connection.
+            for channel in channels { await channel.close() }
+            throw error
+        }
+        self.declarations = channels[0]
+        self.direct = channels[1]
+        self.fanouts = channels[2]
         self.logger = logger
-        try await self.direct.confirmPublishes()
-        try await self.fanouts.confirmPublishes()
     }
 
     /// Publishes, and returns when the broker has confirmed.

@@ -216,13 +216,19 @@ public final class RabbitMQTransport: Transport {
     ) async throws(AMQPError) -> String {
         let channel = try await connection.openChannel()
         let queue = topology.transientQueue("reply_" + makeUniqueID())
-        try await channel.declare(queue, logger: logger)
-        // Without acknowledgement: a reply means something only to a caller that waits here and now, and a third of a
-        // client's work would be acknowledging.
-        _ = try await channel.consume(queue: queue.name, noAck: true) { deliveries in
-            replies.receive(deliveries.map { Delivery($0) })
-        } onCancelled: { cancellation in
-            logger.info("reply queue was taken away", metadata: ["reason": "\(cancellation)"])
+        do {
+            try await channel.declare(queue, logger: logger)
+            // Without acknowledgement: a reply means something only to a caller that waits here and now, and a third of
+            // a client's work would be acknowledging.
+            _ = try await channel.consume(queue: queue.name, noAck: true) { deliveries in
+                replies.receive(deliveries.map { Delivery($0) })
+            } onCancelled: { cancellation in
+                logger.info("reply queue was taken away", metadata: ["reason": "\(cancellation)"])
+            }
+        } catch {
+            // The next call tries again on the same connection.
+            await channel.close()
+            throw error
         }
         return queue.name
     }
