@@ -175,7 +175,8 @@ public final class InMemoryBroker: Sendable {
                 guard let entry = state.unacknowledged.removeValue(forKey: tag) else { continue }
                 settled.insert(tag)
                 queues.insert(entry.queue)
-                state.outstanding[entry.consumer, default: 1] -= 1
+                let outstanding = state.outstanding[entry.consumer, default: 1] - 1
+                state.outstanding[entry.consumer] = outstanding > 0 ? outstanding : nil
                 if requeue {
                     var message = entry.message
                     message.isRedelivered = true
