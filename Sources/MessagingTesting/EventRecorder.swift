@@ -58,7 +58,7 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     ///   - count: How many events.
     ///   - limit: How long to wait; 20 s by default: generous, because it is only for what is broken.
     /// - Returns: The first `count` events.
-    /// - Throws: ``NotEnough`` after `limit`.
+    /// - Throws: ``NotEnough`` after `limit`; `CancellationError`.
     @discardableResult
     public func first(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Event] {
         await withTaskGroup(of: Void.self) { group in
@@ -74,6 +74,7 @@ public final class EventRecorder<Event: Sendable>: Sendable {
             group.cancelAll()
         }
         let events = self.events
+        if events.count < count { try Task.checkCancellation() }
         guard events.count >= count else {
             throw NotEnough(description: "waited \(limit) for \(count) events, and there were \(events.count)")
         }

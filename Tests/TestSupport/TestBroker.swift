@@ -19,9 +19,9 @@ public struct TestBroker: Sendable {
         }
     }
 
-    /// The user and the password of the broker and of its management API.
+    /// The user of the broker and of its management API.
     public let user: String
-    /// The password; the private nodes of the tests have RabbitMQ's default one.
+    /// The user's password; the private nodes of the tests have RabbitMQ's default one.
     public let password: String
     /// The broker's host.
     public let host: String
