@@ -154,6 +154,35 @@ extension TransportConformance {
             }
             #expect(started.events.count == 2)
         },
+        Check("an at-least-once method that its server's end cuts short is run by another server") { bench in
+            let started = EventRecorder<String>()
+            let work = RPCMethod<Void, Void>("work", since: "1.0", delivery: .atLeastOnce)
+            let endless = RPCEndpoint {
+                work.handled { _ in
+                    started.record("a")
+                    try await ContinuousClock().sleep(for: .seconds(3600))
+                }
+            }
+            let brief = RPCEndpoint { work.handled { _ in started.record("b") } }
+            var configuration = RPCServer.Configuration()
+            configuration.gracePeriod = .milliseconds(100)
+            let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
+            try await withRPCServer(
+                on: try await bench.transport(),
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endless],
+                configuration: configuration
+            ) { _ in
+                try await client.cast(work)
+                try await started.first(1)
+            }
+            try await withRPCServer(
+                on: try await bench.transport(),
+                target: .topic(bench.topic, server: "b"),
+                endpoints: [brief]
+            ) { _ in try await started.first(2) }
+            #expect(started.events == ["a", "b"])
+        },
         Check("bad requests do not stop a server, and are answered where they name who asks") { bench in
             let transport = try await bench.transport()
             let replies = EventRecorder<Delivery>()

@@ -12,7 +12,14 @@ extension RPCServer {
             await self.execute(job, deadline: deadline)
         }
         if job.handler.delivery == .atLeastOnce {
-            _ = await listener.acknowledge([job.delivery] + self.repetitions(of: job))
+            let deliveries = [job.delivery] + self.repetitions(of: job)
+            if outcome.failure != nil, Task.isCancelled {
+                // The server's end cut it short: that is no end of the request. Another server runs and answers it.
+                await self.outlivingCancellation { await listener.reject(deliveries, requeue: true) }
+                self.freeSlot()
+                return
+            }
+            await self.outlivingCancellation { _ = await listener.acknowledge(deliveries) }
         }
         guard let address else {
             self.freeSlot()
@@ -68,13 +75,17 @@ extension RPCServer {
             defer { group.cancelAll() }
             group.addTask { try await handler.run(context, arguments) }
             group.addTask {
-                try await Task.sleep(for: timeLimit)
-                return nil
-            }
-            guard case .some(.some(let result)) = try await group.next() else {
+                do {
+                    try await Task.sleep(for: timeLimit)
+                } catch {
+                    return nil  // The handler has ended, or is to end because the server does.
+                }
                 throw TimeLimitExceeded(method: handler.name, limit: timeLimit)
             }
-            return result
+            while let result = try await group.next() {
+                if let result { return result }
+            }
+            throw CancellationError()
         }
     }
 

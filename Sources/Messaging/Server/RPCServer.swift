@@ -79,6 +79,9 @@ public final class RPCServer: Sendable {
 
     /// Serves until ``stop()`` is called or the task is cancelled.
     ///
+    /// A cancelled task cancels its running handlers as well, without the grace period. Where the server is stopped
+    /// before it serves, `onReady` is not called.
+    ///
     /// - Parameter onReady: Called once when the broker has confirmed all consumers.
     /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; what `onReady`
     ///   throws.
@@ -97,10 +100,7 @@ public final class RPCServer: Sendable {
             )
         }
         let target = try self.target.validated()
-        let listener = try await self.transport.listen(on: target, prefetch: self.configuration.prefetch) {
-            [intake] deliveries in
-            intake.offer(deliveries)
-        }
+        guard let listener = try await self.listen(on: target) else { return }
         do {
             try await onReady()
         } catch {
@@ -122,6 +122,36 @@ public final class RPCServer: Sendable {
     /// Returns at once; may be repeated.
     public func stop() {
         self.intake.stop()
+    }
+
+    /// Opens the queues; answers `nil` where the server was stopped before they were open: a broker that is away must
+    /// not hold up a shutdown.
+    private func listen(on target: Target) async throws -> (any Listener)? {
+        try await withThrowingTaskGroup(of: (any Listener)?.self) { group in
+            group.addTask { [intake] in
+                try await self.transport.listen(on: target, prefetch: self.configuration.prefetch) { deliveries in
+                    intake.offer(deliveries)
+                }
+            }
+            group.addTask { [intake] in
+                do {
+                    try await intake.stopped.value()
+                } catch {
+                    // The listener came, or the server's task was cancelled, which is a stop as well.
+                }
+                return nil
+            }
+            defer { group.cancelAll() }
+            do {
+                if let listener = try await group.next() ?? nil { return listener }
+                group.cancelAll()
+                if let late = try await group.next() ?? nil { await self.release(late) }
+            } catch {
+                // What was called off has no say any more.
+                guard Task.isCancelled || self.intake.stopped.isResolved else { throw error }
+            }
+            return nil
+        }
     }
 
     /// Runs what arrives; after the stop waits for the running handlers, for the grace period at most.
@@ -163,18 +193,22 @@ public final class RPCServer: Sendable {
     }
 
     /// Stops the flow and gives back what was not started.
-    ///
-    /// In a task of its own and awaited on the spot: it must happen although the server's task may be cancelled.
     private func settle(_ listener: any Listener) async {
-        await Task { [intake] in
+        await self.outlivingCancellation { [intake] in
             await listener.stopConsuming()
             await listener.reject(intake.drain(), requeue: true)
-        }.value
+        }
     }
 
-    /// Releases the queues, for the same reason in a task of its own.
+    /// Releases the queues.
     private func release(_ listener: any Listener) async {
-        await Task { await listener.close() }.value
+        await self.outlivingCancellation { await listener.close() }
+    }
+
+    /// Does in a task of its own, awaited on the spot, what must be done to its end although the server's task may be
+    /// cancelled.
+    func outlivingCancellation<Value: Sendable>(_ body: @escaping @Sendable () async -> Value) async -> Value {
+        await Task { await body() }.value
     }
 
     /// Gives a handler's slot back.
@@ -238,7 +272,10 @@ public final class RPCServer: Sendable {
             }
         }
         if !malformed.isEmpty { await listener.reject(malformed, requeue: false) }
-        let acknowledged = settled.isEmpty ? [] : await listener.acknowledge(settled)
+        // A cancelled wait could not tell what was written, and what is taken from the broker has to be run.
+        let acknowledged =
+            settled.isEmpty
+            ? [] : await self.outlivingCancellation { [settled] in await listener.acknowledge(settled) }
         // Only now, because what was not acknowledged comes again: had it been noted as seen, its repetition would be
         // taken for one of a request that was run.
         let written = acknowledged.count == settled.count ? nil : Set(acknowledged.map(\.token))
