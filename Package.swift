@@ -122,7 +122,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "steward",
-            dependencies: ["Messaging", "MessagingRabbitMQ", logging, argumentParser],
+            dependencies: ["AMQPClient", "Messaging", "MessagingRabbitMQ", logging, argumentParser],
             swiftSettings: settings
         ),
         .testTarget(

@@ -186,6 +186,9 @@ public final class RabbitMQTransport: Transport {
         guard !self.isClosed.withLock({ $0 }) else { throw RPCError(.closed, "the transport was closed") }
         do {
             return try await body()
+        } catch let error as AMQPError where error.code == .timeout {
+            // A broker that takes the connection and then says nothing: the request has not begun its way yet.
+            throw RPCError(.unreachable, error.description, cause: error)
         } catch let error as AMQPError {
             throw RPCError(error)
         } catch is Eventual<Void>.DeadlinePassed {

@@ -1,3 +1,4 @@
+internal import AMQPClient
 internal import Logging
 internal import Messaging
 internal import MessagingRabbitMQ
@@ -14,7 +15,10 @@ struct Session: Sendable {
 
     init(_ request: Request, transport: RabbitMQConfiguration, logger: Logger) {
         var configuration = transport
-        configuration.startTimeout = Self.connectLimit(of: request.timeout)
+        let limit = Self.connectLimit(of: request.timeout)
+        configuration.startTimeout = limit
+        // Each host gets its share, or one that takes connections and says nothing would have all of it.
+        configuration.connection.connectTimeout = limit / max(1, configuration.connection.hosts.count)
         self.request = request
         self.transport = RabbitMQTransport(configuration, logger: logger)
         self.logger = logger
@@ -29,7 +33,7 @@ struct Session: Sendable {
         return await withTaskGroup(of: Outcome.self) { group in
             group.addTask {
                 do {
-                    return try await self.send(timeout: deadline - .now)
+                    return try await self.send(timeout: max(deadline - .now, .zero))
                 } catch {
                     return Outcome(error)
                 }

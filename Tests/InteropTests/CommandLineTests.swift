@@ -177,6 +177,38 @@ import Testing
         }
     }
 
+    @Test func `a broker that says nothing is exit code 5 within the timeout, unless there is another one`()
+        async throws
+    {
+        let silent = try SilentServer()
+        let alone = try await self.steward(
+            "call",
+            "--timeout",
+            "1",
+            "--output",
+            "json",
+            "whoami",
+            url: "rabbit://127.0.0.1:\(silent.port)/"
+        )
+        #expect(alone.code == 5)
+        #expect(try alone.json()["error"]?["kind"] == "other")
+        #expect(alone.duration < .seconds(3))
+        let broker = try InteropEnvironment.brokerURL()
+        let rest = try #require(broker.range(of: "://")).upperBound
+        let second = try await self.steward(
+            "call",
+            "--timeout",
+            "8",
+            "--server",
+            "one",
+            "whoami",
+            url: "rabbit://127.0.0.1:\(silent.port),\(broker[rest...])"
+        )
+        #expect(second.output == "one\n")
+        #expect(second.duration < .seconds(8))
+        withExtendedLifetime(silent) {}
+    }
+
     @Test func `a refused log-in is exit code 5 at once`() async throws {
         let broker = try InteropEnvironment.brokerURL()
         let address = try #require(broker.split(separator: "@").last)
