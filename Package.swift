@@ -71,7 +71,8 @@ let package = Package(
             name: "MessagingRabbitMQTests",
             dependencies: ["MessagingRabbitMQ", "AMQPClient", "Messaging", "MessagingTesting", "TestSupport", logging],
             resources: [.copy("Fixtures")],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
         .target(name: "MessagingTesting", dependencies: ["Messaging"], swiftSettings: settings),
         .target(

@@ -122,7 +122,8 @@ extension TransportConformance {
             #expect(await listener.acknowledge(first).isEmpty)
             #expect(await listener.acknowledge([second]).count == 1)
         },
-        Check("a blocked broker stops senders at their deadline, and not acknowledgements") { bench in
+        Check("a blocked broker stops senders at their deadline, and not acknowledgements", disturbsBroker: true) {
+            bench in
             let transport = try await bench.transport()
             let (listener, received) = try await bench.listener("a", on: transport)
             try await bench.send("x", to: .server("a", topic: bench.topic, exchange: nil), over: transport)

@@ -27,10 +27,17 @@ public enum TransportConformance {
     public struct Check: Sendable, CustomStringConvertible {
         /// The promise, as a sentence.
         public let description: String
+        /// Whether the check does something to the whole broker, which should not be one that other tests use just then.
+        public let disturbsBroker: Bool
         private let body: @Sendable (Bench) async throws -> Void
 
-        init(_ description: String, _ body: @escaping @Sendable (Bench) async throws -> Void) {
+        init(
+            _ description: String,
+            disturbsBroker: Bool = false,
+            _ body: @escaping @Sendable (Bench) async throws -> Void
+        ) {
             self.description = description
+            self.disturbsBroker = disturbsBroker
             self.body = body
         }
 

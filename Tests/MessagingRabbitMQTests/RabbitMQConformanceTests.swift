@@ -5,11 +5,20 @@ import MessagingTesting
 import TestSupport
 import Testing
 
-/// Not two at a time: one of the checks stops all publishers of the broker.
-@Suite(.serialized) struct RabbitMQConformanceTests {
-    @Test(.timeLimit(.minutes(2)), arguments: TransportConformance.checks)
+@Suite struct RabbitMQConformanceTests {
+    @Test(.timeLimit(.minutes(3)), arguments: TransportConformance.checks.filter { !$0.disturbsBroker })
     func `the RabbitMQ transport conforms`(_ check: TransportConformance.Check) async throws {
-        let broker = try TestBroker()
+        try await self.run(check, on: TestBroker())
+    }
+
+    @Test(.timeLimit(.minutes(3)), arguments: TransportConformance.checks.filter(\.disturbsBroker))
+    func `it conforms where the whole broker is disturbed`(_ check: TransportConformance.Check) async throws {
+        try await PrivateNode.with(["--management"]) { node in
+            try await self.run(check, on: TestBroker(environment: node.environment))
+        }
+    }
+
+    private func run(_ check: TransportConformance.Check, on broker: TestBroker) async throws {
         try await broker.withVirtualHost { virtualHost in
             try await check.run(on: RabbitMQHarness(broker: broker, virtualHost: virtualHost))
         }

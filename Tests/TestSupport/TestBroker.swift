@@ -30,11 +30,14 @@ public struct TestBroker: Sendable {
     /// Where the management API answers.
     public let management: URL
 
+    /// The program that is rabbitmqctl for the broker's node, if it is known.
+    private let controlProgram: String?
+
     /// Reads where the broker is.
     ///
+    /// - Parameter environment: The process's own, or what the start of a private node printed.
     /// - Throws: ``Unavailable`` where the environment does not say.
-    public init() throws {
-        let environment = ProcessInfo.processInfo.environment
+    public init(environment: [String: String] = ProcessInfo.processInfo.environment) throws {
         guard let text = environment["AMQP_URL"], let url = URLComponents(string: text), let host = url.host else {
             throw Unavailable(description: "AMQP_URL is not set: run scripts/test, which starts a broker and sets it")
         }
@@ -55,6 +58,7 @@ public struct TestBroker: Sendable {
             throw Unavailable(description: "STEWARD_MANAGEMENT_URL is not a URL")
         }
         self.management = management
+        self.controlProgram = environment["STEWARD_RABBITMQCTL"]
     }
 
     /// The address of a virtual host, for `scheme` `amqp` or `rabbit`.
@@ -143,7 +147,7 @@ public struct TestBroker: Sendable {
 
     /// Runs rabbitmqctl against the broker's node.
     public func control(_ arguments: String...) async throws {
-        guard let program = ProcessInfo.processInfo.environment["STEWARD_RABBITMQCTL"] else {
+        guard let program = self.controlProgram else {
             throw Unavailable(description: "STEWARD_RABBITMQCTL is not set: run scripts/test")
         }
         let process = Process()
