@@ -107,18 +107,21 @@ let package = Package(
             dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", "VolumeService", logging, grdb],
             swiftSettings: settings
         ),
-        .executableTarget(
-            name: "volume-worker",
+        .target(
+            name: "WorkerCommand",
             dependencies: [
                 "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging, argumentParser,
             ],
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "volume-worker",
+            dependencies: ["ServiceRuntime", "VolumeService", "WorkerCommand", argumentParser],
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "scheduler-worker",
-            dependencies: [
-                "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging, argumentParser,
-            ],
+            dependencies: ["ServiceRuntime", "VolumeService", "WorkerCommand", argumentParser],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -18,8 +18,9 @@ LAYERS = {
     "ServiceRuntime": ["Messaging"],
     "ServiceDatabase": ["ServiceRuntime"],
     "VolumeService": ["ServiceRuntime", "ServiceDatabase"],
-    "volume-worker": ["VolumeService", "MessagingRabbitMQ"],
-    "scheduler-worker": ["VolumeService", "MessagingRabbitMQ"],
+    "WorkerCommand": ["VolumeService", "MessagingRabbitMQ"],
+    "volume-worker": ["WorkerCommand"],
+    "scheduler-worker": ["WorkerCommand"],
     "steward": ["MessagingRabbitMQ", "ServiceRuntime"],
 }
 # C modules: no other targets see them.
