@@ -79,7 +79,9 @@ extension WorkerCommand {
     }
 
     /// Runs the program to its exit code.
-    public static func main() async {
+    ///
+    /// To be called by the program's own `main()`: ArgumentParser's would be preferred to one that stands here.
+    public static func run() async -> Never {
         let end: ServiceExit
         do {
             let arguments = try Self.parse().arguments

@@ -14,6 +14,8 @@ struct VolumeWorkerCommand: WorkerCommand {
 
     @OptionGroup var arguments: WorkerArguments
 
+    static func main() async { await self.run() }
+
     static func service(in context: ManagerContext) throws -> ManagerService {
         try VolumeWorker.service(in: context)
     }
