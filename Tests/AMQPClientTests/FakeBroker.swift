@@ -102,7 +102,9 @@ final class FakeBroker: Sendable {
 
     let port: Int
     private let listener: Int32
-    let connections = Mutex(0)
+    private let accepted = Mutex(0)
+    /// How many connections there were.
+    var connections: Int { self.accepted.withLock { $0 } }
 
     /// Listens, and serves each connection with the closure, which gets its number, counted from 1.
     init(_ body: @escaping @Sendable (_ peer: Peer, _ number: Int) throws -> Void) throws {
@@ -123,7 +125,7 @@ final class FakeBroker: Sendable {
             while true {
                 let descriptor = accept(listener, nil, nil)
                 guard descriptor >= 0 else { return }
-                let number = self.connections.withLock {
+                let number = self.accepted.withLock {
                     $0 += 1
                     return $0
                 }

@@ -16,7 +16,7 @@ final class PublishRequest: Wait<Void>, @unchecked Sendable {
     var stage = Stage.waiting
     /// Why it came back; the confirm that follows then means "nowhere".
     var returned: ReturnHeader?
-    private unowned let connection: AMQPConnection
+    private let connection: AMQPConnection
 
     init(
         _ message: AMQPMessage,

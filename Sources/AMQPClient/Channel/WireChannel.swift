@@ -5,7 +5,7 @@ final class WireChannel {
     let number: UInt16
     /// Unique in the connection object, over all channels and reconnections.
     let epoch: UInt64
-    unowned let owner: ChannelState
+    let owner: ChannelState
     /// Methods that wait for their answers, in the order in which they were sent.
     var calls = Queue<PendingCall>()
     var assembler: ContentAssembler

@@ -24,16 +24,14 @@ extension AMQPConnection {
         until deadline: ContinuousClock.Instant,
         repeatable: Bool,
         _ method: () -> OutboundMethod
-    ) async throws(AMQPError) -> InboundMethod {
+    ) async throws(AMQPError) -> (answer: InboundMethod, wire: WireChannel) {
         while true {
             let wire = try await self.wire(of: channel, until: deadline, for: method().description)
             do {
-                return try await self.call(method(), on: wire, until: deadline)
+                return (try await self.call(method(), on: wire, until: deadline), wire)
             } catch {
                 let isLost = error.code == .connectionLost || error.code == .connectionClosed
-                guard error.code == .channelReopened || (repeatable && isLost && error.replyCode == nil) else {
-                    throw error
-                }
+                guard error.code == .channelReopened || (repeatable && isLost) else { throw error }
             }
         }
     }
@@ -49,7 +47,7 @@ extension AMQPConnection {
             if channel.isClosed {
                 throw AMQPError(.closed, operation: operation, message: "the channel is closed")
             }
-            if let wire = channel.wire { return wire }
+            if let wire = channel.wire, channel.unrestored.isEmpty { return wire }
             let wait = Wait<Void>(operation, on: self.loop)
             do {
                 try await self.suspend(on: wait, until: deadline) {
@@ -107,15 +105,27 @@ extension AMQPConnection {
             throw error
         }
         channel.wire = wire
+        channel.unrestored = []
         for consumer in channel.consumers.values where consumer.isEstablished {
-            self.repairs.add(.consumer(channel: channel.id, tag: consumer.record.tag))
+            let item = RepairItem.consumer(channel: channel.id, tag: consumer.record.tag)
+            // One that failed before has its own time.
+            if !self.repairs.contains(item) {
+                channel.unrestored.insert(consumer.record.tag)
+            }
+            self.repairs.add(item)
         }
+        self.sendWaitingMessages(of: channel)
+        self.channelIsReady(channel)
+        self.signalSupervisor()
+    }
+
+    /// Lets those go on who wait for the channel, if it is complete.
+    func channelIsReady(_ channel: ChannelState) {
+        guard channel.wire != nil, channel.unrestored.isEmpty else { return }
         for wait in channel.openWaits {
             wait.finish(.success(()))
         }
         channel.openWaits = []
-        self.sendWaitingMessages(of: channel)
-        self.signalSupervisor()
     }
 
     /// Says good-bye to a channel on the wire without waiting for the answer.

@@ -84,7 +84,10 @@ extension AMQPConnection {
         to host: AMQPConfiguration.Host,
         until deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
+        let phase = self.phase
         let transport = try await self.openSocket(to: host, until: deadline)
+        // Closed while the socket was on its way.
+        guard self.phase == phase else { throw self.closedError("connect") }
         self.transport = transport
         do {
             try await self.logIn(transport, host, until: deadline)
@@ -235,6 +238,7 @@ extension AMQPConnection {
     }
 
     private func nextControlMethod(until deadline: ContinuousClock.Instant) async throws(AMQPError) -> InboundMethod {
+        guard self.phase == .opening || self.phase == .running else { throw self.closedError("log-in") }
         if let method = self.controlInbox.popFirst() { return method }
         let wait = Wait<InboundMethod>("log-in", on: self.loop)
         self.controlWait = wait

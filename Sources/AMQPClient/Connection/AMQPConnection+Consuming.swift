@@ -11,16 +11,23 @@ extension AMQPConnection {
 
     func setPrefetch(_ id: Int, count: UInt16, global: Bool) async throws(AMQPError) {
         let channel = try self.channel(id, for: "basic.qos")
-        _ = try await self.perform(on: channel, until: self.operationDeadline, repeatable: true) {
-            .setPrefetch(count: count, global: global)
-        }
+        let previous = channel.prefetch
+        // Wanted from now on: a channel that is being reopened at this moment sets it by itself.
         channel.prefetch = ChannelState.Prefetch(count: count, global: global)
+        do {
+            _ = try await self.perform(on: channel, until: self.operationDeadline, repeatable: true) {
+                .setPrefetch(count: count, global: global)
+            }
+        } catch {
+            channel.prefetch = previous
+            throw error
+        }
     }
 
     func confirmPublishes(_ id: Int) async throws(AMQPError) {
         let channel = try self.channel(id, for: "confirm.select")
         guard !channel.confirms else { return }
-        // Wanted from now on: a channel that is being reopened at this moment sets it by itself.
+        // As with the prefetch.
         channel.confirms = true
         while true {
             let wire = try await self.wire(of: channel, until: self.operationDeadline, for: "confirm.select")
@@ -62,21 +69,23 @@ extension AMQPConnection {
         let consumer = ConsumerState(record, onDelivery: onDelivery, onCancelled: onCancelled)
         // Before the answer: messages may follow it at once.
         channel.consumers[record.tag] = consumer
+        let wire: WireChannel
         do {
-            _ = try await self.perform(on: channel, until: self.operationDeadline, repeatable: true) {
+            wire = try await self.perform(on: channel, until: self.operationDeadline, repeatable: true) {
                 consumer.record.queue = self.topology.currentName(record.queue)
                 return .consume(consumer.record)
-            }
+            }.wire
         } catch {
             channel.consumers[record.tag] = nil
             throw error
         }
         consumer.isEstablished = true
-        if channel.wire == nil {
-            // Lost between the answer and now; the reopened channel finds it established.
-            self.repairs.add(.channel(channel.id))
-        } else {
+        if channel.wire === wire {
             consumer.isActive = true
+        } else if channel.wire != nil {
+            // Lost and reopened between the answer and now.
+            self.repairs.add(.consumer(channel: channel.id, tag: record.tag))
+            self.signalSupervisor()
         }
         return record.tag
     }
@@ -86,6 +95,8 @@ extension AMQPConnection {
         guard let consumer = channel.consumers[tag] else { return }
         consumer.isEstablished = false
         self.repairs.forget(.consumer(channel: id, tag: tag))
+        channel.unrestored.remove(tag)
+        self.channelIsReady(channel)
         if let wire = channel.wire, consumer.isActive {
             do {
                 _ = try await self.call(.cancel(tag: tag, noWait: false), on: wire, until: self.operationDeadline)

@@ -9,6 +9,11 @@ extension AMQPConnection {
         case .heartbeat: break
         case .method(channel: 0, let method):
             try self.receivedControl(method, on: transport)
+        case .method(let number, let method) where transport.wires[number] == nil:
+            // Both sides may close a channel at the same time; then this answer comes late.
+            guard method.id == MethodID.channelCloseOK else {
+                throw FrameReader.violation("a method came on channel \(number), which is not open")
+            }
         case .method(let number, let method):
             try self.received(method, on: try self.wire(number, of: transport), transport)
         case .header(let number, let properties, let bodySize):

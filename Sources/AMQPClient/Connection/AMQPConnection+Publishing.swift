@@ -25,6 +25,11 @@ extension AMQPConnection {
         }
         let channel = try self.channel(id, for: request.fullOperation)
         guard self.phase == .running else { throw self.closedError(request.fullOperation) }
+        // What is over already is not sent.
+        if let deadline, deadline <= .now { throw request.expiry }
+        if Task.isCancelled {
+            throw AMQPError(.cancelled, operation: request.fullOperation, message: "the calling task was cancelled")
+        }
         try await self.suspend(on: request, until: deadline ?? self.operationDeadline) { () throws(AMQPError) in
             if let wire = self.wireReady(for: channel), channel.waitingPublishes.isEmpty {
                 try self.send(request, on: wire)

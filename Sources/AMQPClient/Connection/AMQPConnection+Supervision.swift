@@ -91,6 +91,12 @@ extension AMQPConnection {
 
     private func repair(_ item: RepairItem) async {
         let transport = self.transport
+        defer {
+            if case .consumer(let id, let tag) = item, let channel = self.channels[id] {
+                channel.unrestored.remove(tag)
+                self.channelIsReady(channel)
+            }
+        }
         do {
             try await self.restore(item)
             self.repairs.succeeded(item)

@@ -29,7 +29,7 @@ extension AMQPConnection {
                 current.name = self.topology.currentName(record.name)
             }
             return .declareQueue(current, passive: passive)
-        }
+        }.answer
         guard case .queueStatus(let status) = answer.arguments else {
             throw FrameReader.violation("queue.declare-ok has no contents")
         }
@@ -47,7 +47,7 @@ extension AMQPConnection {
         defer { self.queuesBeingDeleted.remove(name) }
         let answer = try await self.perform(on: self.operations, until: self.operationDeadline, repeatable: false) {
             .deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty)
-        }
+        }.answer
         self.topology.removeQueue(name)
         self.repairs.forget(.queue(name))
         for channel in self.channels.values {
@@ -63,7 +63,7 @@ extension AMQPConnection {
     func purgeQueue(_ name: String) async throws(AMQPError) -> Int {
         let answer = try await self.perform(on: self.operations, until: self.operationDeadline, repeatable: true) {
             .purgeQueue(self.topology.currentName(name))
-        }
+        }.answer
         return self.count(in: answer)
     }
 

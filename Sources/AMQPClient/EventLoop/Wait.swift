@@ -4,7 +4,7 @@
 /// `@unchecked Sendable`: touched only on the loop's thread; others merely carry the reference there.
 class Wait<Value: Sendable>: LoopTimer, @unchecked Sendable {
     private var continuation: CheckedContinuation<Result<Value, AMQPError>, Never>?
-    private unowned let loop: AMQPEventLoop
+    private let loop: AMQPEventLoop
     let operation: String
 
     init(_ operation: String, on loop: AMQPEventLoop) {

@@ -69,6 +69,9 @@ import Glibc
             switch status {
             case AMQP_STATUS_TIMEOUT.rawValue: "no answer in time"
             case AMQP_STATUS_HOSTNAME_RESOLUTION_FAILED.rawValue: "the host name cannot be resolved"
+            case AMQP_STATUS_SOCKET_ERROR.rawValue where number == EINPROGRESS || number == 0:
+                // The library keeps to itself what became of the attempt it was waiting for.
+                "the connection was refused, or the host cannot be reached"
             default: number == 0 ? unsafe String(cString: amqp_error_string2(status)) : systemMessage(number)
             }
         return AMQPError(.connectFailed, operation: operation, message: reason)
