@@ -75,8 +75,9 @@ final class FakeBroker: Sendable {
             try self.send(Wire.method(0, 10, 41, [0]))
         }
 
-        /// Answers what a real broker would answer, until the client goes or the closure ends it by throwing. The
-        /// closure is told of every method after its answer is sent.
+        /// Answers what a real broker would answer, until the client goes or the closure ends it by throwing.
+        ///
+        /// The closure is told of every method after its answer is sent.
         func serve(_ body: (_ channel: UInt16, _ id: UInt32) throws -> Void = { _, _ in }) throws {
             while true {
                 let (channel, id, arguments) = try self.receiveMethod()

@@ -36,8 +36,10 @@ final class ChannelState {
     var confirms = false
     /// By tag.
     var consumers: [String: ConsumerState] = [:]
-    /// Consumers that have not been started again yet, by tag. Until each was tried once, nothing else is done on the
-    /// reopened channel but publishing: a new consumer must not take the place of an exclusive one.
+    /// Consumers that have not been started again yet, by tag.
+    ///
+    /// Until each was tried once, nothing else is done on the reopened channel but publishing: a new consumer must not
+    /// take the place of an exclusive one.
     var unrestored: Set<String> = []
     /// Messages that could not be sent yet, in order.
     var waitingPublishes = Queue<PublishRequest>()
