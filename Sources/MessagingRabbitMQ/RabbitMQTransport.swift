@@ -1,4 +1,5 @@
 internal import AMQPClient
+internal import Glibc
 public import Logging
 public import Messaging
 internal import Synchronization
@@ -58,6 +59,11 @@ public final class RabbitMQTransport: Transport {
         logger: Logger
     ) -> AMQPConnection {
         var settings = configuration.connection
+        if settings.connectionName.isEmpty {
+            // As oslo names them (wire contract 2.1): an operator looks for the program and its process.
+            let program = CommandLine.arguments.first?.split(separator: "/").last ?? "steward"
+            settings.connectionName = "\(program):\(getpid())"
+        }
         settings.connectionName += ":\(role)"
         var logger = logger
         logger[metadataKey: "connection"] = "\(role)"
