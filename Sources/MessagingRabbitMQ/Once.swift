@@ -53,7 +53,7 @@ final class Once<Value: Sendable>: Sendable {
                 do {
                     let value = try await self.make()
                     self.state.withLock { $0 = .made(value) }
-                    eventual.resolve(.success(value))
+                    eventual.fulfil(value)
                 } catch {
                     self.state.withLock { $0 = .idle }
                     eventual.resolve(.failure(error))

@@ -197,11 +197,7 @@ public final class RabbitMQTransport: Transport {
             throw RPCError(.unreachable, error.description, cause: error)
         } catch let error as AMQPError {
             throw RPCError(error)
-        } catch is Eventual<Void>.DeadlinePassed {
-            throw self.unreachable(connection)
-        } catch is Eventual<Publisher>.DeadlinePassed {
-            throw self.unreachable(connection)
-        } catch is Eventual<String>.DeadlinePassed {
+        } catch is DeadlinePassed {
             throw self.unreachable(connection)
         } catch let error as RPCError {
             throw error

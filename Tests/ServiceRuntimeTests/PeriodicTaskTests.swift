@@ -1,4 +1,5 @@
 import Logging
+import Messaging
 import Testing
 
 @testable import ServiceRuntime
@@ -40,7 +41,7 @@ struct PeriodicTaskTests {
         gracePeriod: Duration = .seconds(5),
         _ body: () async throws -> Void
     ) async rethrows {
-        let stop = Completion<Void>()
+        let stop = Eventual<Void>()
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { await context.table.run(context, until: stop, gracePeriod: gracePeriod) }
             defer { stop.fulfil() }
@@ -189,7 +190,7 @@ struct PeriodicTaskTests {
             task("stuck", every: .seconds(5), timeLimit: .seconds(3)) { await hang.wait() },
             task("other")
         )
-        let stop = Completion<Void>()
+        let stop = Eventual<Void>()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await context.table.run(context, until: stop, gracePeriod: .seconds(4)) }
             await self.clock.waitForSleeper(until: .seconds(5))
@@ -223,7 +224,7 @@ struct PeriodicTaskTests {
                 events.add(Task.isCancelled ? "cancelled" : "finished")
             }
         )
-        let stop = Completion<Void>()
+        let stop = Eventual<Void>()
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await context.table.run(context, until: stop, gracePeriod: .seconds(5)) }
             await self.clock.waitForSleeper(until: .seconds(10))

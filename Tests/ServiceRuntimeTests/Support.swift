@@ -74,12 +74,12 @@ struct TestLog: Sendable {
 
 /// Takes part in nothing until it is released, whatever becomes of its task: what a driver that hangs looks like.
 final class Hang: Sendable {
-    private let released = Completion<Void>()
+    private let released = Eventual<Void>()
 
     func release() { self.released.fulfil() }
 
     func wait() async {
         // In a task of its own, so that a cancellation does not reach it.
-        await Task { _ = await self.released.value() }.value
+        await Task { await self.released.wait() }.value
     }
 }

@@ -70,7 +70,7 @@ public final class InMemoryBroker: Sendable {
             if state.unblocked == nil { state.unblocked = Eventual() }
             return nil
         }
-        unblocked?.resolve()
+        unblocked?.fulfil()
     }
 
     /// Deletes a queue with all that is in it; its consumers are cancelled by the broker.

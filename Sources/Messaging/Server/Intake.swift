@@ -96,7 +96,7 @@ final class Intake: Sendable {
     /// Hands out nothing more.
     func stop() {
         self.resume { state in state.isStopped = true }
-        self.stopped.resolve()
+        self.stopped.fulfil()
     }
 
     /// Takes out what was not started.

@@ -133,12 +133,8 @@ public final class RPCServer: Sendable {
                     intake.offer(deliveries)
                 }
             }
-            group.addTask { [intake] in
-                do {
-                    try await intake.stopped.value()
-                } catch {
-                    // The listener came, or the server's task was cancelled, which is a stop as well.
-                }
+            group.addTask {
+                await self.intake.stopped.wait()
                 return nil
             }
             defer { group.cancelAll() }
@@ -158,11 +154,8 @@ public final class RPCServer: Sendable {
     private func serveUntilStopped(_ listener: any Listener) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.handleDeliveries(from: listener) }
-            do {
-                try await self.intake.stopped.value()
-            } catch {
-                // The server's task was cancelled, which is a stop as well.
-            }
+            // Or until the server's task is cancelled, which is a stop as well.
+            await self.intake.stopped.wait()
             await self.settle(listener)
             group.addTask {
                 do {
@@ -364,8 +357,8 @@ public func withRPCServer<Value: Sendable>(
     return try await withThrowingTaskGroup(of: Void.self) { group in
         group.addTask {
             do {
-                try await server.run { ready.resolve() }
-                ready.resolve()
+                try await server.run { ready.fulfil() }
+                ready.fulfil()
             } catch {
                 ready.resolve(.failure(error))
             }

@@ -2,12 +2,8 @@ internal import Synchronization
 
 /// A value that comes once, and for which many may wait, each until its own deadline or its task's cancellation.
 package final class Eventual<Value: Sendable>: Sendable {
-    /// The deadline passed before the value came.
-    package struct DeadlinePassed: Error {
-        package init() {}
-    }
-
-    private typealias Waiter = CheckedContinuation<Value, any Error>
+    /// What a waiting task is told; `nil` when it was cancelled.
+    private typealias Waiter = CheckedContinuation<Result<Value, any Error>?, Never>
 
     private struct State {
         var outcome: Result<Value, any Error>?
@@ -22,7 +18,13 @@ package final class Eventual<Value: Sendable>: Sendable {
     /// Whether the value, or the error in its place, has come.
     package var isResolved: Bool { self.state.withLock { $0.outcome != nil } }
 
-    /// Ends the waiting; only the first call counts.
+    /// The value, if it has come.
+    package var current: Value? {
+        guard case .success(let value) = self.state.withLock(\.outcome) else { return nil }
+        return value
+    }
+
+    /// Ends the waiting with a value, or with an error in its place; only the first call counts.
     package func resolve(_ outcome: Result<Value, any Error>) {
         let waiters: [Waiter] = self.state.withLock { state in
             guard state.outcome == nil else { return [] }
@@ -30,18 +32,25 @@ package final class Eventual<Value: Sendable>: Sendable {
             defer { state.waiters = [:] }
             return Array(state.waiters.values)
         }
-        for waiter in waiters { waiter.resume(with: outcome) }
+        for waiter in waiters { waiter.resume(returning: outcome) }
+    }
+
+    /// Ends the waiting with a value; only the first call counts.
+    package func fulfil(_ value: Value) {
+        self.resolve(.success(value))
     }
 
     /// Waits for the value.
     ///
+    /// - Parameter deadline: When to give up; `nil` for never.
+    /// - Returns: The value.
     /// - Throws: The error that came in its place, ``DeadlinePassed``, or `CancellationError`.
     package func value(until deadline: ContinuousClock.Instant? = nil) async throws -> Value {
         if let outcome = self.state.withLock(\.outcome) { return try outcome.get() }
-        guard let deadline else { return try await self.wait() }
+        guard let deadline else { return try await self.valueOrCancellation() }
         return try await withThrowingTaskGroup(of: Value.self) { group in
             defer { group.cancelAll() }
-            group.addTask { try await self.wait() }
+            group.addTask { try await self.valueOrCancellation() }
             group.addTask {
                 try await ContinuousClock().sleep(until: deadline)
                 throw DeadlinePassed()
@@ -51,30 +60,49 @@ package final class Eventual<Value: Sendable>: Sendable {
         }
     }
 
-    private func wait() async throws -> Value {
+    /// Waits until the value has come; `nil` when the waiting task was cancelled before, or an error came instead.
+    @discardableResult
+    package func wait() async -> Value? {
+        guard case .success(let value) = await self.outcome() else { return nil }
+        return value
+    }
+
+    private func valueOrCancellation() async throws -> Value {
+        guard let outcome = await self.outcome() else { throw CancellationError() }
+        return try outcome.get()
+    }
+
+    private func outcome() async -> Result<Value, any Error>? {
         let id = self.state.withLock { state in
             defer { state.nextWaiter += 1 }
             return state.nextWaiter
         }
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let outcome: Result<Value, any Error>? = self.state.withLock { state in
-                    if let outcome = state.outcome { return outcome }
-                    if Task.isCancelled { return .failure(CancellationError()) }
+        return await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let answer: Result<Value, any Error>?? = self.state.withLock { state in
+                    if let outcome = state.outcome { return .some(outcome) }
+                    // The handler below takes the lock after the flag was set: either it finds this waiter, or the flag
+                    // is seen here.
+                    if Task.isCancelled { return .some(nil) }
                     state.waiters[id] = continuation
-                    return nil
+                    return .none
                 }
-                if let outcome { continuation.resume(with: outcome) }
+                if let answer { continuation.resume(returning: answer) }
             }
         } onCancel: {
-            self.state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(throwing: CancellationError())
+            self.state.withLock { $0.waiters.removeValue(forKey: id) }?.resume(returning: nil)
         }
     }
 }
 
 extension Eventual<Void> {
-    /// Ends the waiting for something that has no value.
-    package func resolve() {
-        self.resolve(.success(()))
+    /// Says that it has happened.
+    package func fulfil() {
+        self.fulfil(())
     }
+}
+
+/// The deadline passed before what was waited for had come.
+package struct DeadlinePassed: Error {
+    package init() {}
 }

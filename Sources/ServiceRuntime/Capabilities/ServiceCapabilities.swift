@@ -12,7 +12,7 @@ public final class ServiceCapabilities: Sendable {
         /// The latest revision that all schedulers were sent.
         var published: UInt64 = 0
         /// Comes with the next change.
-        var change = Completion<Void>()
+        var change = Eventual<Void>()
     }
 
     private let state = Mutex(State())
@@ -25,11 +25,11 @@ public final class ServiceCapabilities: Sendable {
 
     /// Remembers a value; one that differs from the last is published at once, `nil` ends the publication.
     func update(_ value: JSONValue?) {
-        let change = self.state.withLock { state -> Completion<Void>? in
+        let change = self.state.withLock { state -> Eventual<Void>? in
             guard value != state.value else { return nil }
             state.value = value
             state.revision += 1
-            defer { state.change = Completion() }
+            defer { state.change = Eventual() }
             return state.change
         }
         change?.fulfil()
@@ -63,7 +63,7 @@ public final class ServiceCapabilities: Sendable {
                 revision = state.revision
                 return true
             }
-            _ = await state.change.value()
+            await state.change.wait()
         }
         return false
     }

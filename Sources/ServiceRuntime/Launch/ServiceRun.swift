@@ -1,4 +1,5 @@
 internal import Logging
+internal import Messaging
 internal import ServiceLifecycle
 
 /// A service group from its start to its end, whatever its services do.
@@ -23,7 +24,7 @@ struct ServiceRun: Sendable {
     ///
     /// - Throws: What a service threw; `stopped` where they had to be left behind.
     func untilEnd(signals: @escaping @Sendable (_ onSignal: @Sendable (String) -> Void) async -> Void) async throws {
-        let ended = Completion<Result<Void, any Error>>()
+        let ended = Eventual<Result<Void, any Error>>()
         // Not a child task: a service that ignores its cancellation must not keep the process from its end.
         let services = Task {
             do {
@@ -33,8 +34,8 @@ struct ServiceRun: Sendable {
                 ended.fulfil(.failure(error))
             }
         }
-        let first = Completion<String>()
-        let second = Completion<String>()
+        let first = Eventual<String>()
+        let second = Eventual<String>()
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await signals { signal in
@@ -50,7 +51,7 @@ struct ServiceRun: Sendable {
             // A task of its own, awaited on the spot: it has to be waited for although this task may be cancelled.
             await Task {
                 await firstOf([
-                    { _ = await ended.value() },
+                    { await ended.wait() },
                     { _ = await clock.sleep(for: ServiceLauncher.cancellationGrace) },
                 ])
             }.value
@@ -66,15 +67,15 @@ struct ServiceRun: Sendable {
 
     /// Returns when the services have ended, or are to be cancelled.
     private func supervise(
-        _ ended: Completion<Result<Void, any Error>>,
-        first: Completion<String>,
-        second: Completion<String>
+        _ ended: Eventual<Result<Void, any Error>>,
+        first: Eventual<String>,
+        second: Eventual<String>
     ) async {
-        await firstOf([{ _ = await ended.value() }, { _ = await first.value() }])
+        await firstOf([{ await ended.wait() }, { await first.wait() }])
         guard ended.current == nil, let signal = first.current else { return }
         self.logger.info("stopping", metadata: ["signal": "\(signal)"])
         await self.group.triggerGracefulShutdown()
-        var waits: [@Sendable () async -> Void] = [{ _ = await ended.value() }, { _ = await second.value() }]
+        var waits: [@Sendable () async -> Void] = [{ await ended.wait() }, { await second.wait() }]
         if self.limit > .zero {
             let clock = self.clock
             let limit = self.limit + ServiceLauncher.cancellationGrace

@@ -28,7 +28,7 @@ extension ManagerService {
                 return true
             }
             group.addTask {
-                _ = await self.stopped.value()
+                await self.stopped.wait()
                 return false
             }
             defer { group.cancelAll() }
@@ -49,7 +49,7 @@ extension ManagerService {
     private enum Part: Sendable { case server, manager, stop }
 
     private func serve(_ tasks: PeriodicTaskContext) async throws {
-        let listening = Completion<Void>()
+        let listening = Eventual<Void>()
         let server = RPCServer(
             self.transport,
             target: self.target,
@@ -63,11 +63,11 @@ extension ManagerService {
                 return .server
             }
             group.addTask {
-                if await listening.value() != nil { try await self.manage(tasks) }
+                if await listening.wait() != nil { try await self.manage(tasks) }
                 return .manager
             }
             group.addTask {
-                _ = await self.stopped.value()
+                await self.stopped.wait()
                 server.stop()
                 return .stop
             }

@@ -25,9 +25,9 @@ public final class ManagerService: Service {
     let logger: Logger
     let scheduler: SchedulerAPI
     let tasks: Result<PeriodicTaskContext, ServiceError>
-    let stopped = Completion<Void>()
+    let stopped = Eventual<Void>()
     /// Comes when the service is ready, or when it has ended without.
-    let readiness = Completion<Bool>()
+    let readiness = Eventual<Bool>()
 
     /// Creates a service; it starts with ``run()``.
     ///
@@ -104,7 +104,7 @@ public final class ManagerService: Service {
     ///
     /// - Throws: `ServiceError`, code `stopped`, where it ended before; `CancellationError`.
     public func waitUntilReady() async throws {
-        guard let isReady = await self.readiness.value() else { throw CancellationError() }
+        guard let isReady = await self.readiness.wait() else { throw CancellationError() }
         guard isReady else { throw ServiceError(.stopped, "\(self) ended before it was ready; run() says why") }
     }
 

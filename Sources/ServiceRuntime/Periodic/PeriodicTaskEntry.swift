@@ -1,4 +1,5 @@
 internal import Logging
+internal import Messaging
 internal import Synchronization
 
 /// One periodic task: its schedule, its status, and the run that is going on, if any.
@@ -7,7 +8,7 @@ final class PeriodicTaskEntry: Sendable {
     struct Run: Sendable {
         let startedAt: Duration
         /// Comes when the body has ended, however long that takes.
-        let ended = Completion<Result<Void, any Error>>()
+        let ended = Eventual<Result<Void, any Error>>()
         /// Whether the time limit has passed, so that the result no longer counts.
         var isOverdue = false
     }
@@ -96,10 +97,10 @@ final class PeriodicTaskEntry: Sendable {
     ///
     /// - Returns: Its result; `nil` when the waiting task was cancelled, which leaves the run alone.
     func result(of run: Run) async -> Result<Void, any Error>? {
-        guard let limit = self.task.timeLimit else { return await run.ended.value() }
+        guard let limit = self.task.timeLimit else { return await run.ended.wait() }
         let clock = self.clock
         await firstOf([
-            { _ = await run.ended.value() },
+            { await run.ended.wait() },
             { _ = await clock.sleep(until: run.startedAt + limit) },
         ])
         if let result = run.ended.current { return result }

@@ -1,4 +1,5 @@
 internal import Logging
+internal import Messaging
 
 /// The periodic tasks of one manager, and the loops that run them.
 final class PeriodicTaskTable: Sendable {
@@ -40,13 +41,13 @@ final class PeriodicTaskTable: Sendable {
     /// on, for the grace period at most.
     ///
     /// The grids start when this is called.
-    func run(_ context: PeriodicTaskContext, until stop: Completion<Void>, gracePeriod: Duration) async {
+    func run(_ context: PeriodicTaskContext, until stop: Eventual<Void>, gracePeriod: Duration) async {
         for entry in self.enabled { entry.restart() }
         await withTaskGroup(of: Void.self) { group in
             for entry in self.enabled {
                 group.addTask { await self.loop(entry, context) }
             }
-            _ = await stop.value()
+            await stop.wait()
             // This ends the loops; bodies are not their children and go on.
             group.cancelAll()
         }
@@ -58,12 +59,12 @@ final class PeriodicTaskTable: Sendable {
             guard await self.clock.sleep(until: entry.due) else { return }
             guard let run = entry.start(context.forTask(entry.task.name)) else {
                 // Somebody else has started it: a task never overlaps itself.
-                _ = await entry.currentRun?.ended.value()
+                await entry.currentRun?.ended.wait()
                 continue
             }
             _ = await entry.result(of: run)
             // An overdue run may go on although it was cancelled; the next one waits for its end.
-            _ = await run.ended.value()
+            await run.ended.wait()
         }
     }
 
@@ -72,13 +73,13 @@ final class PeriodicTaskTable: Sendable {
         let runs = self.entries.compactMap { entry in entry.currentRun.map { (entry, $0.ended) } }
         guard !runs.isEmpty else { return }
         let clock = self.clock
-        let hurry = Completion<Void>()
+        let hurry = Eventual<Void>()
         // A task of its own, awaited on the spot: cancellation shortens the wait for the bodies but must not skip it.
         let cleanup = Task {
             let allEnded: @Sendable () async -> Void = {
-                for (_, ended) in runs { _ = await ended.value() }
+                for (_, ended) in runs { await ended.wait() }
             }
-            await firstOf([allEnded, { _ = await clock.sleep(for: gracePeriod) }, { _ = await hurry.value() }])
+            await firstOf([allEnded, { _ = await clock.sleep(for: gracePeriod) }, { await hurry.wait() }])
             let late = runs.filter { $0.1.current == nil }.map(\.0)
             guard !late.isEmpty else { return }
             for entry in late { entry.cancel() }
