@@ -5,7 +5,7 @@ import Testing
 
 /// Faults of a whole node: each test has a node of its own.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct BrokerFaultTests {
-    // FAULTS 1, 2, 3, 24, one after the other: a node takes seconds to start.
+    // Fault 1, 2, 3, 24, one after the other: a node takes seconds to start.
     @Test func `a node that is restarted, killed or out of memory costs nothing but time`() async throws {
         try await PrivateNode.with { node in
             try await withConnection(url: node.url, { $0.operationTimeout = .seconds(60) }) { connection in
@@ -36,7 +36,7 @@ import Testing
                 }
                 try await exchange("before")
 
-                // FAULTS 2: stopped in order.
+                // Fault 2: stopped in order.
                 try await node.stop()
                 async let duringStop: Void = exchange("stopped")
                 try await node.start()
@@ -45,12 +45,12 @@ import Testing
                 while consuming.connection.state.description != "open" { try await Task.sleep(for: .milliseconds(5)) }
                 #expect(.now - ready < .seconds(5))
 
-                // FAULTS 3: killed.
+                // Fault 3: killed.
                 try await node.kill()
                 try await node.start()
                 try await exchange("killed")
 
-                // FAULTS 24: out of memory.
+                // Fault 24: out of memory.
                 try await node.control("set_vm_memory_high_watermark", "0")
                 try await withConnection(url: node.url) { other in
                     let channel = try await other.openChannel()
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    // FAULTS 1.
+    // Fault 1.
     @Test func `a connection that is opened before its broker waits for it`() async throws {
         try await PrivateNode.with { node in
             try await node.stop()

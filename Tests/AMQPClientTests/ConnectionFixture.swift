@@ -31,7 +31,7 @@ func withConnection<Result>(
         return try await withVirtualHost { url, _ in try await withConnection(url: url, configure, body) }
     }
     var configuration = try AMQPConfiguration(url: url)
-    configuration.operationTimeout = .seconds(15)
+    configuration.operationTimeout = .seconds(30)
     configure(&configuration)
     let connection = AMQPConnection(configuration, logger: Logger(label: "test"))
     let result: Result
@@ -44,6 +44,24 @@ func withConnection<Result>(
     }
     await connection.close()
     return result
+}
+
+/// Lends an open connection that comes back quickly and does not wait long.
+func withImpatientConnection(
+    _ url: String,
+    _ configure: (inout AMQPConfiguration) -> Void = { _ in },
+    _ body: (AMQPConnection) async throws -> Void
+) async throws {
+    try await withConnection(
+        url: url,
+        {
+            $0.backoff = AMQPConfiguration.Backoff(initial: .milliseconds(10), maximum: .milliseconds(50))
+            $0.closeTimeout = .milliseconds(300)
+            $0.operationTimeout = .seconds(5)
+            configure(&$0)
+        },
+        body
+    )
 }
 
 /// Runs something that must fail with an ``AMQPError``, and gives the error.

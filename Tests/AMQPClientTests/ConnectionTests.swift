@@ -12,7 +12,7 @@ import Testing
         return AMQPConnection(configuration, logger: Logger(label: "test"))
     }
 
-    // FAULTS 13.
+    // Fault 13.
     @Test func `a wrong password is refused at once and said so`() async throws {
         let broker = try TestBroker()
         let connection = try self.connection("amqp://guest:wrong-secret@\(broker.host):\(broker.port)/")
@@ -44,7 +44,7 @@ import Testing
         await unknown.close()
     }
 
-    // FAULTS 12.
+    // Fault 12.
     @Test func `the next host is taken when the first one is dead`() async throws {
         let broker = try TestBroker()
         let connection = try self.connection("amqp://127.0.0.1:1,127.0.0.1:2,\(broker.host):\(broker.port)/")
@@ -112,6 +112,29 @@ import Testing
                 for channel in channels { await channel.close() }
             }
         }
+    }
+
+    @Test func `a channel too many is refused at once`() async throws {
+        try await withConnection(configureTo: 2) { connection in
+            let channel = try await connection.openChannel()
+            let started = ContinuousClock.now
+            #expect(try await failure { _ = try await connection.openChannel() }.code == .channelsExhausted)
+            #expect(.now - started < .seconds(5))
+            try await channel.declareQueue("q")
+        }
+    }
+
+    @Test func `a refusal tells more than a host that is down, and the other hosts are tried all the same`()
+        async throws
+    {
+        let broker = try TestBroker()
+        let wrong = "guest:wrong@\(broker.host):\(broker.port)"
+        let refused = try self.connection("amqp://127.0.0.1:1,\(wrong),127.0.0.1:2/")
+        #expect(try await failure { try await refused.open() }.code == .authenticationRefused)
+        let right = try self.connection("amqp://\(wrong),\(broker.host):\(broker.port)/")
+        try await right.open()
+        await right.close()
+        await refused.close()
     }
 
     private func withConnection(

@@ -45,7 +45,7 @@ extension FrameReader {
         #expect(try reader.feed(Wire.frame(3, 1, body) + Wire.frame(8, 0, [])).count == 2)
     }
 
-    // FAULTS 31: malformed frames.
+    // Fault 31: malformed frames.
     @Test(
         arguments: [
             ("a wrong end octet", Wire.frame(1, 1, [0, 60, 0, 60], end: 0)),
@@ -92,7 +92,7 @@ extension FrameReader {
         #expect(content.message.body == [1, 2, 3, 4, 5] && content.refusal == nil && assembler.isIdle)
     }
 
-    // FAULTS 30: the limit holds while the message is put together.
+    // Fault 30: the limit holds while the message is put together.
     @Test func `a body beyond the limit is thrown away as it comes`() throws {
         var assembler = ContentAssembler(maxBodySize: 4)
         try assembler.open(self.opening)
@@ -107,7 +107,7 @@ extension FrameReader {
         #expect(try assembler.header(AMQPProperties(), bodySize: UInt64(Int.max)) == nil)
     }
 
-    // FAULTS 31: contents out of order.
+    // Fault 31: contents out of order.
     @Test func `frames out of order are refused`() throws {
         var assembler = ContentAssembler(maxBodySize: 10)
         #expect(throws: AMQPError.self) { try assembler.header(AMQPProperties(), bodySize: 1) }

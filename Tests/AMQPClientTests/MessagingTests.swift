@@ -186,7 +186,7 @@ import Testing
         }
     }
 
-    // FAULTS 18.
+    // Fault 18.
     @Test func `an exchange that does not exist fails its message and no other`() async throws {
         try await self.withQueue(of: 0) { channel, received in
             try await channel.consume(queue: "q", onDelivery: { received.add($0) })

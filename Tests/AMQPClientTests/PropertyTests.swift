@@ -56,7 +56,7 @@ import Testing
             try await channel.declareQueue("q", arguments: arguments)
             try await channel.declareQueue("q", arguments: arguments)
             try await channel.publish(AMQPMessage("1"), exchange: "", routingKey: "q")
-            // FAULTS 25: a full queue that refuses.
+            // Fault 25: a full queue that refuses.
             let error = try await failure {
                 for _ in 0..<3 { try await channel.publish(AMQPMessage("2"), exchange: "", routingKey: "q") }
             }
@@ -80,7 +80,7 @@ import Testing
         }
     }
 
-    // FAULTS 30.
+    // Fault 30.
     @Test func `a body beyond the limit is neither sent nor taken`() async throws {
         try await withVirtualHost { url, _ in
             try await withConnection(url: url) { connection in

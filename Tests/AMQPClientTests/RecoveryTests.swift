@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(3))) struct RecoveryTests {
-    // FAULTS: an operator closes the connection.
+    // Fault 15: an operator closes the connection.
     @Test func `after the broker closed the connection everything works as before`() async throws {
         try await withVirtualHost { url, name in
             try await withConnection(url: url) { connection in

@@ -4,7 +4,7 @@ import Logging
 import TestSupport
 import Testing
 
-// FAULTS 14: nothing that cannot be verified is talked to.
+// Fault 14: nothing that cannot be verified is talked to.
 @Suite(.timeLimit(.minutes(3))) struct TLSTests {
     /// The TLS listener of the tests' broker, or of a node of our own where that has none.
     private func withListener(_ body: (_ url: String, _ caFile: String) async throws -> Void) async throws {

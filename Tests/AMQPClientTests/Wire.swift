@@ -24,6 +24,10 @@ enum Wire {
         self.long(UInt32(value >> 32)) + self.long(UInt32(value & 0xFFFF_FFFF))
     }
 
+    static func random(upTo count: Int) -> [UInt8] {
+        (0..<Int.random(in: 0...count)).map { _ in Bool.random() ? UInt8.random(in: 0...8) : UInt8.random(in: 0...255) }
+    }
+
     static func shortString(_ text: String) -> [UInt8] {
         [UInt8(text.utf8.count)] + Array(text.utf8)
     }

@@ -2,6 +2,7 @@
 ///
 /// It is a *logical* channel. When the connection is lost, or the broker closes the channel because of one operation,
 /// it is opened again by itself, and what was set and started on it (prefetch, confirms, consumers) is restored.
+/// It lives until ``close()``, or until its connection is closed; letting go of the object does not end it.
 /// Exchanges, queues and bindings that are declared through any channel belong to the connection and are restored with
 /// it, also after the channel was closed.
 public final class AMQPChannel: Sendable {

@@ -70,9 +70,10 @@ extension AMQPConnection {
                 return
             } catch {
                 guard self.phase == phase else { throw self.closedError("open") }
-                // A wrong password does not become right at the next host, but a host that is down says nothing.
+                if error.code == .cancelled { throw error }
+                // Of several reasons the one that no repetition changes tells most: a host that is down says nothing
+                // about a password that is wrong.
                 if failure == nil || !error.isRetriable { failure = error }
-                if !error.isRetriable || error.code == .cancelled { throw error }
                 self.logger.debug("AMQP host failed", metadata: ["error": "\(error)"])
             }
             if let deadline, .now >= deadline { break }

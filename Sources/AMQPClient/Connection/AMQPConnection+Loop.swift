@@ -38,7 +38,7 @@ extension AMQPConnection: EventLoopClient {
                 self.sendWaitingMessages()
                 try transport.flush()
             }
-            self.startHeartbeats(transport)
+            self.startWatching(transport)
         } catch {
             self.connectionLost(error)
             return EventLoopInterest()
@@ -96,8 +96,16 @@ extension AMQPConnection: EventLoopClient {
     // MARK: Heartbeats
 
     /// Heartbeats are sent and watched here, not by librabbitmq: it would write them between the parts of ours.
-    private func startHeartbeats(_ transport: Transport) {
-        guard self.heartbeatTimer == nil, transport.isEstablished else { return }
+    private func startWatching(_ transport: Transport) {
+        guard transport.isEstablished else { return }
+        if let heartbeatTimer {
+            // Something could not be sent: from now on the time counts in which nothing comes forward.
+            let limit = transport.lastProgress + self.configuration.operationTimeout
+            if !transport.writer.isEmpty, heartbeatTimer.deadline > limit {
+                self.loop.add(heartbeatTimer, at: limit)
+            }
+            return
+        }
         let timer = ActionTimer { [unowned self] in
             self.assumeIsolated { $0.checkLiveness() }
         }
@@ -144,7 +152,11 @@ extension AMQPConnection: EventLoopClient {
     }
 
     private func nextCheck(_ transport: Transport, now: ContinuousClock.Instant) -> ContinuousClock.Instant {
-        var next = now + min(self.configuration.operationTimeout, .seconds(5))
+        // Without heartbeats and with everything sent there is nothing to watch; an idle connection does not wake up.
+        var next = now + (transport.heartbeat > .zero ? transport.heartbeat : .seconds(3_600))
+        if !transport.writer.isEmpty {
+            next = min(next, max(transport.lastProgress + self.configuration.operationTimeout, now + .seconds(1)))
+        }
         if transport.heartbeat > .zero {
             next = min(next, transport.lastReceived + transport.heartbeat * 2)
             next = min(next, max(transport.lastSent + transport.heartbeat / 2, now + transport.heartbeat / 4))

@@ -111,8 +111,17 @@ extension AMQPConnection {
                 self.trouble = error
                 self.refreshState()
             }
-            if case .consumer(let id, let tag) = item, let consumer = self.channels[id]?.consumers[tag] {
-                self.requestQueue(consumer.record.queue)
+            switch item {
+            case .consumer(let id, let tag):
+                if let consumer = self.channels[id]?.consumers[tag] {
+                    self.requestQueue(consumer.record.queue)
+                }
+            case .channel(let id) where !error.isRetriable:
+                // Whoever waits for it need not wait in vain.
+                for wait in self.channels[id]?.openWaits ?? [] {
+                    wait.fail(error.during(wait.operation))
+                }
+            default: break
             }
         }
     }

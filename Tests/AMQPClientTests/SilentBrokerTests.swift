@@ -1,0 +1,252 @@
+import AMQPClient
+import Glibc
+import Logging
+import TestSupport
+import Testing
+
+/// A broker that goes away, says nothing or takes nothing: played by a fake one, so that it happens at the right moment.
+@Suite(.serialized, .timeLimit(.minutes(2))) struct SilentBrokerTests {
+    // Fault 6.
+    @Test func `a silent broker is noticed after two heartbeats`() async throws {
+        try await FakeBroker.with { peer, number in
+            try peer.logIn(heartbeat: 1)
+            if number == 1 {
+                // Reads on, so that only the silence tells.
+                while true { _ = try peer.receive(1) }
+            }
+            try peer.serve()
+        } _: { broker, url in
+            let states = Collector<AMQPConnectionState>()
+            try await withImpatientConnection(url) { connection in
+                connection.onStateChange { states.add($0) }
+                let started = ContinuousClock.now
+                try await states.wait(for: 1)
+                let elapsed = ContinuousClock.now - started
+                #expect(elapsed > .milliseconds(1_500) && elapsed < .seconds(8))
+                guard case .recovering(let error) = states.all[0] else { throw FakeBroker.Gone() }
+                #expect(error.operation == "heartbeat")
+                _ = try await connection.openChannel()
+                #expect(broker.connections == 2)
+            }
+        }
+    }
+
+    @Test func `heartbeats are sent while nothing else is`() async throws {
+        let heartbeats = Collector<Int>()
+        try await FakeBroker.with { peer, _ in
+            try peer.logIn(heartbeat: 1)
+            while true {
+                let frame = try peer.receiveFrame()
+                if frame.type == 8 {
+                    heartbeats.add(1)
+                    try peer.send(Wire.frame(8, 0, []))
+                } else if frame.type == 1, frame.payload.starts(with: [0, 20, 0, 10]) {
+                    try peer.send(Wire.method(frame.channel, 20, 11, Wire.long(0)))
+                }
+            }
+        } _: { broker, url in
+            try await withImpatientConnection(url) { _ in
+                try await heartbeats.wait(for: 6)
+                #expect(broker.connections == 1)
+            }
+        }
+    }
+
+    @Test func `connecting to a broker that says nothing is bounded and can be ended`() async throws {
+        try await FakeBroker.with { peer, _ in
+            while true { _ = try peer.receive(1) }
+        } _: { _, url in
+            var configuration = try AMQPConfiguration(url: url)
+            configuration.connectTimeout = .milliseconds(300)
+            let bounded = AMQPConnection(configuration, logger: Logger(label: "test"))
+            let error = try await failure { try await bounded.open() }
+            #expect(error.code == .timeout && error.isRetriable)
+            await bounded.close()
+
+            configuration.connectTimeout = .seconds(60)
+            let ended = AMQPConnection(configuration, logger: Logger(label: "test"))
+            let started = ContinuousClock.now
+            async let opening = failure { try await ended.open(timeout: .seconds(60)) }
+            while case .idle = ended.state { try await Task.sleep(for: .milliseconds(1)) }
+            await ended.close()
+            #expect(try await opening.code == .closed)
+            #expect(.now - started < .seconds(5))
+        }
+    }
+
+    @Test func `an unanswered method ends with its deadline, and so does an unanswered close`() async throws {
+        try await FakeBroker.with { peer, _ in
+            try peer.logIn()
+            while true {
+                let (channel, id, _) = try peer.receiveMethod()
+                if id == 0x0014_000A { try peer.send(Wire.method(channel, 20, 11, Wire.long(0))) }
+            }
+        } _: { _, url in
+            let started = ContinuousClock.now
+            try await withImpatientConnection(url, { $0.operationTimeout = .milliseconds(300) }) { connection in
+                let channel = try await connection.openChannel()
+                let error = try await failure { try await channel.declareQueue("q") }
+                #expect(error.code == .timeout && error.outcomeIsUnknown)
+            }
+            #expect(.now - started < .seconds(5))
+        }
+    }
+
+    // Fault 4.
+    @Test func `a message whose confirm is lost is reported as unknown, and what waited is sent later`() async throws {
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            var published = 0
+            try peer.serve { channel, id in
+                guard id == 0x003C_0028 else { return }
+                published += 1
+                if number == 1 { throw FakeBroker.Gone() }
+                try peer.send(Wire.method(channel, 60, 80, Wire.longLong(UInt64(published)) + [0]))
+            }
+        } _: { _, url in
+            try await withImpatientConnection(url) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.confirmPublishes()
+                let error = try await failure {
+                    try await channel.publish(AMQPMessage("1"), exchange: "", routingKey: "q")
+                }
+                #expect(error.code == .connectionLost && error.outcomeIsUnknown && error.isRetriable)
+                try await channel.publish(AMQPMessage("2"), exchange: "", routingKey: "q")
+            }
+        }
+    }
+
+    // Fault 8.
+    @Test func `an acknowledgement from before a reconnection is not sent`() async throws {
+        let acknowledged = Collector<Int>()
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            try peer.serve { channel, id in
+                switch id {
+                case 0x003C_0014:
+                    try peer.send(
+                        Wire.deliver(channel, consumer: "c", tag: 1) + Wire.contentHeader(channel, bodySize: 0)
+                    )
+                    if number == 1 { throw FakeBroker.Gone() }
+                case 0x003C_0050: acknowledged.add(number)
+                default: break
+                }
+            }
+        } _: { _, url in
+            try await withImpatientConnection(url) { connection in
+                let channel = try await connection.openChannel()
+                let received = Collector<AMQPDelivery>()
+                try await channel.consume(queue: "q", tag: "c", onDelivery: { received.add($0) })
+                let both = try await received.wait(for: 2)
+                #expect(both[0].deliveryTag.number == both[1].deliveryTag.number)
+                #expect(try await !channel.acknowledge(both[0].deliveryTag))
+                #expect(try await channel.acknowledge(both[1].deliveryTag))
+                try await acknowledged.wait(for: 1)
+                #expect(acknowledged.all == [2])
+            }
+        }
+    }
+
+    // Fault 24.
+    @Test func `a blocked broker holds messages back until their deadline and nothing else`() async throws {
+        try await FakeBroker.with { peer, _ in
+            try peer.logIn()
+            var published = 0
+            try peer.serve { channel, id in
+                switch id {
+                case 0x0055_000A: try peer.send(Wire.method(0, 10, 60, Wire.shortString("low on memory")))
+                case 0x003C_000A: try peer.send(Wire.method(0, 10, 61))
+                case 0x003C_0028:
+                    published += 1
+                    try peer.send(Wire.method(channel, 60, 80, Wire.longLong(UInt64(published)) + [0]))
+                default: break
+                }
+            }
+        } _: { _, url in
+            try await withImpatientConnection(url) { connection in
+                let states = Collector<String>()
+                connection.onStateChange { states.add($0.description) }
+                let channel = try await connection.openChannel()
+                try await channel.confirmPublishes()
+                try await states.wait { $0.last == "blocked: low on memory" }
+                let error = try await failure {
+                    try await channel.publish(
+                        AMQPMessage("1"),
+                        exchange: "",
+                        routingKey: "q",
+                        deadline: .now + .milliseconds(100)
+                    )
+                }
+                #expect(error.code == .blocked && error.message.contains("low on memory") && !error.outcomeIsUnknown)
+                #expect(error.isRetriable)
+                try await channel.declareQueue("q")
+                async let waiting: Void = channel.publish(AMQPMessage("2"), exchange: "", routingKey: "q")
+                try await channel.setPrefetch(count: 1)
+                try await waiting
+                #expect(states.all.last == "open")
+            }
+        }
+    }
+
+    // Fault 10.
+    @Test func `a broker that stops reading is given up, and reading goes on until then`() async throws {
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            try peer.serve { channel, id in
+                if number == 1, id == 0x003C_0014 {
+                    for tag in 1...2_000 as ClosedRange<UInt64> {
+                        usleep(1_000)
+                        try peer.send(
+                            Wire.deliver(channel, consumer: "c", tag: tag) + Wire.contentHeader(channel, bodySize: 0)
+                        )
+                    }
+                    usleep(10_000_000)
+                }
+            }
+        } _: { broker, url in
+            try await withImpatientConnection(url, { $0.operationTimeout = .seconds(1) }) { connection in
+                let channel = try await connection.openChannel()
+                let received = Collector<AMQPDelivery>()
+                try await channel.consume(queue: "q", tag: "c", onDelivery: { received.add($0) })
+                let message = AMQPMessage(body: [UInt8](repeating: 0, count: 32 << 20))
+                let error = try await failure {
+                    try await channel.publish(message, exchange: "", routingKey: "q", deadline: .now + .seconds(20))
+                }
+                #expect(error.code == .connectionLost)
+                #expect(received.all.count > 300)
+                #expect(try await channel.declareQueue("q").name == "q")
+                #expect(broker.connections == 2)
+            }
+        }
+    }
+
+    @Test func `a thousand reconnections leave no descriptor and no memory behind`() async throws {
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            try peer.serve { _, id in
+                // As soon as everything is restored, the connection goes.
+                if id == 0x003C_0014, number <= 1_000 { throw FakeBroker.Gone() }
+            }
+        } _: { broker, url in
+            let quick = AMQPConfiguration.Backoff(initial: .milliseconds(1), maximum: .milliseconds(1))
+            try await withImpatientConnection(url, { $0.backoff = quick }) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.declareQueue("q")
+                try await channel.consume(queue: "q", onDelivery: { _ in })
+                func wait(for number: Int) async throws {
+                    while broker.connections < number {
+                        try await Task.sleep(for: .milliseconds(5))
+                    }
+                }
+                try await wait(for: 200)
+                let before = ProcessFigures()
+                try await wait(for: 1_001)
+                try await channel.declareQueue("q")
+                let after = ProcessFigures()
+                // Other suites run at the same time; a leak would be 800 descriptors and 200 MB of buffers.
+                #expect(after.descriptors < before.descriptors + 200)
+                #expect(after.residentBytes < before.residentBytes + 120 << 20)
+            }
+        }
+    }
+}
