@@ -220,6 +220,41 @@ import Testing
         }
     }
 
+    // Fault 23: the broker lost patience with a consumer, for instance.
+    @Test func `a channel that the broker closes is opened again with what was on it`() async throws {
+        let acknowledged = Collector<Int>()
+        try await FakeBroker.with { peer, _ in
+            try peer.logIn()
+            var consumed = 0
+            try peer.serve { channel, id in
+                switch id {
+                case 0x003C_0014:
+                    consumed += 1
+                    let deliver = Wire.deliver(channel, consumer: "c", tag: 1)
+                    try peer.send(deliver + Wire.contentHeader(channel, bodySize: 0))
+                    if consumed == 1 {
+                        let text = Wire.shortString("PRECONDITION_FAILED - delivery acknowledgement timed out")
+                        try peer.send(Wire.method(channel, 20, 40, Wire.short(406) + text + Wire.long(0)))
+                    }
+                case 0x003C_0050: acknowledged.add(consumed)
+                default: break
+                }
+            }
+        } _: { broker, url in
+            try await withImpatientConnection(url) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.setPrefetch(count: 1)
+                let received = Collector<AMQPDelivery>()
+                try await channel.consume(queue: "q", tag: "c", onDelivery: { received.add($0) })
+                let both = try await received.wait(for: 2)
+                #expect(try await !channel.acknowledge(both[0].deliveryTag))
+                #expect(try await channel.acknowledge(both[1].deliveryTag))
+                try await acknowledged.wait(for: 1)
+                #expect(acknowledged.all == [2] && broker.connections == 1)
+            }
+        }
+    }
+
     @Test func `a thousand reconnections leave no descriptor and no memory behind`() async throws {
         try await FakeBroker.with { peer, number in
             try peer.logIn()

@@ -2,9 +2,9 @@ import Logging
 
 /// What belongs to one channel of the program: prefetch, confirms, consumers, and its end.
 extension AMQPConnection {
-    func channel(_ id: Int, for operation: String) throws(AMQPError) -> ChannelState {
+    func channel(_ id: Int, for operation: @autoclosure () -> String) throws(AMQPError) -> ChannelState {
         guard let channel = self.channels[id], !channel.isClosed else {
-            throw AMQPError(.closed, operation: operation, message: "the channel is closed")
+            throw AMQPError(.closed, operation: operation(), message: "the channel is closed")
         }
         return channel
     }
