@@ -10,13 +10,18 @@ extension AMQPChannel {
         try await self.bindQueue(route.queue.name, to: route.exchange.name, routingKey: route.key)
     }
 
-    func declare(_ exchange: Topology.Exchange, logger: Logger) async throws(AMQPError) {
+    func declare(
+        _ exchange: Topology.Exchange,
+        until deadline: ContinuousClock.Instant? = nil,
+        logger: Logger
+    ) async throws(AMQPError) {
         try await self.adopting(exchange.name, logger: logger) { isDurable throws(AMQPError) in
             try await self.declareExchange(
                 exchange.name,
                 type: exchange.type,
                 durable: isDurable ?? exchange.isDurable,
-                autoDelete: exchange.isAutoDeleted
+                autoDelete: exchange.isAutoDeleted,
+                deadline: deadline
             )
         } other: {
             !exchange.isDurable

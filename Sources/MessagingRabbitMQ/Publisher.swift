@@ -53,7 +53,7 @@ final class Publisher: Sendable {
         }
         let channel = exchange.type == .fanout ? self.fanouts : self.direct
         do {
-            try await self.declare(exchange)
+            try await self.declare(exchange, until: options.deadline)
             try await channel.publish(
                 message,
                 exchange: exchange.name,
@@ -64,7 +64,7 @@ final class Publisher: Sendable {
         } catch let error where error.code == .notFound {
             // The exchange was deleted since. The broker took nothing, so it can be sent again.
             self.declared.withLock { _ = $0.remove(exchange.name) }
-            try await self.declare(exchange)
+            try await self.declare(exchange, until: options.deadline)
             try await channel.publish(
                 message,
                 exchange: exchange.name,
@@ -75,9 +75,12 @@ final class Publisher: Sendable {
         }
     }
 
-    private func declare(_ exchange: Topology.Exchange) async throws(AMQPError) {
+    private func declare(
+        _ exchange: Topology.Exchange,
+        until deadline: ContinuousClock.Instant?
+    ) async throws(AMQPError) {
         guard !self.declared.withLock({ $0.contains(exchange.name) }) else { return }
-        try await self.declarations.declare(exchange, logger: self.logger)
+        try await self.declarations.declare(exchange, until: deadline, logger: self.logger)
         self.declared.withLock { _ = $0.insert(exchange.name) }
     }
 }

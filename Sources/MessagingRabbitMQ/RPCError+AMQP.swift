@@ -6,7 +6,10 @@ extension RPCError {
     init(_ error: AMQPError) {
         let code: Code =
             switch error.code {
+            // Written, and not confirmed in time: whoever sends it again must know that it may be there already.
+            case .timeout where error.outcomeIsUnknown: .connectionLost
             case .timeout: .timeout
+            case .cancelled: error.outcomeIsUnknown ? .connectionLost : .closed
             case .blocked: .blocked
             case .unroutable: .noSuchServer
             case .messageTooLarge: .tooLarge

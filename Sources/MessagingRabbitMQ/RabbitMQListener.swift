@@ -63,37 +63,50 @@ final class RabbitMQListener: Listener {
     }
 
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
-        do {
+        // Where the connection is gone, the broker has taken back what it had handed out.
+        await self.briefly("give back deliveries") {
             for delivery in deliveries { try await self.channel.reject(delivery.tag, requeue: requeue) }
-        } catch {
-            // The connection is gone, and with it the broker has taken back what it had handed out.
-            self.logger.info("rejection is lost with its connection", metadata: ["error": "\(error)"])
         }
     }
 
     func stopConsuming() async {
-        for tag in self.consumerTags {
-            do {
-                try await self.channel.cancelConsumer(tag)
-            } catch {
-                self.logger.info("consumer is not cancelled", metadata: ["consumer": "\(tag)", "error": "\(error)"])
+        await withDiscardingTaskGroup { group in
+            for tag in self.consumerTags {
+                group.addTask {
+                    await self.briefly("cancel a consumer") { try await self.channel.cancelConsumer(tag) }
+                }
             }
         }
     }
 
     func close() async {
         if let fanoutQueue = self.fanoutQueue {
-            // It belongs to this listener alone (wire contract 1.4); its exchange goes with it.
-            do {
-                _ = try await self.channel.deleteQueue(fanoutQueue)
-            } catch {
-                self.logger.info(
-                    "fanout queue is left to expire",
-                    metadata: ["queue": "\(fanoutQueue)", "error": "\(error)"]
-                )
-            }
+            // It belongs to this listener alone (wire contract 1.4); its exchange goes with it. It expires otherwise.
+            await self.briefly("delete the fanout queue") { try await self.channel.deleteQueue(fanoutQueue) }
         }
         await self.channel.close()
+    }
+
+    /// Does what a stop would like to have done, and lets it be where the broker is away: a stop must not wait for it.
+    private func briefly(_ what: String, _ body: @escaping @Sendable () async throws -> Void) async {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do {
+                    try await body()
+                } catch {
+                    self.logger.info("left undone at a stop", metadata: ["what": "\(what)", "error": "\(error)"])
+                }
+            }
+            group.addTask {
+                do {
+                    try await ContinuousClock().sleep(for: .seconds(3))
+                } catch {
+                    // It was done in time.
+                }
+            }
+            await group.next()
+            group.cancelAll()
+        }
     }
 }
 

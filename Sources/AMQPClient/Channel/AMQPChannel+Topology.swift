@@ -10,6 +10,7 @@ extension AMQPChannel {
     ///   - autoDelete: Whether it goes with its last binding.
     ///   - isInternal: Whether only other exchanges may publish to it.
     ///   - arguments: For plug-ins and policies.
+    ///   - deadline: Until when it may take, if that is less than ``AMQPConfiguration/operationTimeout``.
     /// - Throws: ``AMQPError/Code/preconditionFailed`` when it exists with other properties.
     public func declareExchange(
         _ name: String,
@@ -17,7 +18,8 @@ extension AMQPChannel {
         durable: Bool = false,
         autoDelete: Bool = false,
         isInternal: Bool = false,
-        arguments: AMQPTable = [:]
+        arguments: AMQPTable = [:],
+        deadline: ContinuousClock.Instant? = nil
     ) async throws(AMQPError) {
         let record = ExchangeRecord(
             name: name,
@@ -27,7 +29,7 @@ extension AMQPChannel {
             isInternal: isInternal,
             arguments: arguments
         )
-        try await self.connection.declareExchange(record, passive: false)
+        try await self.connection.declareExchange(record, passive: false, until: deadline)
     }
 
     /// Asks whether an exchange exists.

@@ -47,7 +47,12 @@ final class WireChannel {
             throw FrameReader.violation("a confirm has the tag \(tag), which was never sent")
         }
         guard multiple else {
-            return self.unconfirmed.removeValue(forKey: tag).map { [$0] } ?? []
+            let request = self.unconfirmed.removeValue(forKey: tag)
+            // A broker may confirm one by one for ever; what searches begins here, and must not count from the first.
+            while self.lowestUnconfirmed < self.nextPublishTag, self.unconfirmed[self.lowestUnconfirmed] == nil {
+                self.lowestUnconfirmed += 1
+            }
+            return request.map { [$0] } ?? []
         }
         // The tag 0 with `multiple` means all of them (AMQP 0-9-1, basic.ack).
         let last = tag == 0 ? self.nextPublishTag - 1 : tag

@@ -244,7 +244,10 @@ extension AMQPConnection {
         let wait = Wait<InboundMethod>("log-in", on: self.loop)
         self.controlWait = wait
         defer { self.controlWait = nil }
-        guard self.transport != nil else { throw self.closedError("log-in") }
+        guard self.transport != nil else {
+            // Together with its last method, before anybody waited for the next: to be tried again like any loss.
+            throw AMQPError(.connectionLost, operation: "log-in", message: "the broker ended the stream during log-in")
+        }
         return try await self.suspend(on: wait, until: deadline) {}
     }
 

@@ -162,9 +162,10 @@ extension AMQPConnection {
 extension PublishRequest {
     /// Whether the broker's words are about this message.
     ///
-    /// They name the exchange, or the size that is too large; the protocol has no better reference.
+    /// They name the exchange, or the size that is too large; the protocol has no better reference. They name the virtual
+    /// host and the user as well, which may be called like another exchange.
     func isBlamed(by reply: CloseReply) -> Bool {
-        reply.text.utf8.contains(subsequence: "'\(self.exchange)'".utf8)
+        reply.text.utf8.contains(subsequence: "exchange '\(self.exchange)'".utf8)
             || reply.text.utf8.contains(subsequence: " \(self.message.body.count) ".utf8)
     }
 }

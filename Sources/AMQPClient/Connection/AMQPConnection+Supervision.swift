@@ -180,6 +180,11 @@ extension AMQPConnection {
         guard consumer.isEstablished, !wire.isDefunct else { throw self.reopened("basic.consume") }
         _ = try await self.call(.consume(consumer.record), on: wire, until: deadline)
         guard !wire.isDefunct else { throw self.reopened("basic.consume") }
+        guard channel.consumers[tag] === consumer, consumer.isEstablished else {
+            // Cancelled by the program meanwhile. Nobody would take its messages: each would be rejected and come again.
+            try self.transport?.append(.cancel(tag: tag, noWait: true), on: wire.number)
+            return
+        }
         consumer.isActive = true
     }
 

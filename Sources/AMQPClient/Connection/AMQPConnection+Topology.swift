@@ -1,8 +1,13 @@
 /// Exchanges, queues and bindings. All of it goes over the operations' channel, so that an error (406 …) closes no
 /// channel of the program, where unconfirmed messages and unacknowledged deliveries would be lost with it.
 extension AMQPConnection {
-    func declareExchange(_ record: ExchangeRecord, passive: Bool) async throws(AMQPError) {
-        _ = try await self.perform(on: self.operations, until: self.operationDeadline, repeatable: true) {
+    func declareExchange(
+        _ record: ExchangeRecord,
+        passive: Bool,
+        until deadline: ContinuousClock.Instant? = nil
+    ) async throws(AMQPError) {
+        let deadline = min(deadline ?? self.operationDeadline, self.operationDeadline)
+        _ = try await self.perform(on: self.operations, until: deadline, repeatable: true) {
             .declareExchange(record, passive: passive)
         }
         if !passive {

@@ -116,6 +116,11 @@ public actor AMQPConnection {
             }
             throw error
         }
+        guard self.phase == .opening else {
+            // Closed in the moment of success, when nothing was waiting that close() could have ended.
+            self.ended()
+            throw self.closedError("open")
+        }
         self.phase = .running
         self.requestEverything()
         // Not a task group: it lives as long as the connection, and close() ends and awaits it.
@@ -205,6 +210,8 @@ public actor AMQPConnection {
     }
 
     private func ended() {
+        // One that came in the moment of the close.
+        self.connectionLost(self.closedError("close"))
         self.phase = .closed
         self.supervisor = nil
         self.loop.attach(nil)

@@ -121,6 +121,13 @@ extension ConnectionHandle {
         return unsafe poll(&descriptor, 1, 0) > 0
     }
 
+    /// Whether bytes wait at the socket: a sign of life even where they are only a heartbeat, which librabbitmq keeps to
+    /// itself.
+    borrowing func isReadable() -> Bool {
+        var descriptor = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&descriptor, 1, 0) > 0
+    }
+
     /// Makes the kernel give up on data that the peer does not take for so long; zero: never.
     borrowing func setWriteLimit(_ limit: Duration) {
         var milliseconds = UInt32(clamping: limit.wholeMilliseconds)

@@ -182,6 +182,9 @@ final class Transport {
 
     private func readSecurely(_ body: (InboundFrame) throws(AMQPError) -> Void) throws(AMQPError) {
         self.hasBufferedInput = false
+        if self.handle.isReadable() {
+            self.lastReceived = .now
+        }
         // As many frames as one read of a plain connection brings, roughly; the rest stays buffered.
         for _ in 0..<256 {
             var frame = unsafe amqp_frame_t()

@@ -294,7 +294,9 @@ public struct RPCClient: Sendable {
                 options: SendOptions(isMandatory: true, deadline: deadline)
             )
         } catch {
-            throw try self.explain(error, request)
+            // Written and unconfirmed when the caller's time was over: to the caller that is a timeout as any other.
+            let isTimeout = error.code == .connectionLost && deadline <= .now
+            throw try self.explain(isTimeout ? RPCError(.timeout, error.message, cause: error) : error, request)
         }
         let reply: ReplyPayload
         do {

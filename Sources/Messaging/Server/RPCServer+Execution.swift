@@ -34,7 +34,19 @@ extension RPCServer {
     }
 
     private func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
-        let isDone = await self.replySender.offer(reply, to: address, deadline: deadline)
+        let isDone: Bool
+        if Task.isCancelled {
+            // The grace period is over, or the server's task was cancelled: what was done is still worth a word.
+            isDone = await self.outlivingCancellation { [replySender] in
+                await replySender.offer(
+                    reply,
+                    to: address,
+                    deadline: min(deadline ?? .now + .seconds(3), .now + .seconds(3))
+                )
+            }
+        } else {
+            isDone = await self.replySender.offer(reply, to: address, deadline: deadline)
+        }
         self.freeSlot()
         // Outside of the slot: a caller that has vanished must not keep others waiting.
         if !isDone { await self.replySender.insist(on: reply, to: address, deadline: deadline) }

@@ -26,6 +26,18 @@ final class ReplySender: Sendable {
     /// A queue in here is offered each reply once and not again, so that a dead caller's backlog of calls costs
     /// nothing.
     private let gone = Mutex<[String: ContinuousClock.Instant]>([:])
+    /// The queues to which a reply is being offered again and again, and what comes of it: with a dead caller's whole
+    /// backlog only one reply asks, and the others wait for its verdict.
+    private let asked = Mutex<[String: Verdict]>([:])
+
+    private struct Verdict {
+        /// Whether the queue is there again.
+        let isBack = Eventual<Bool>()
+        var waiting = 0
+    }
+
+    /// More replies than this do not wait for one queue.
+    private static let maximumWaiting = 1_000
 
     /// As many names as oslo remembers (wire contract 4.3).
     private static let maximumGone = 200
@@ -83,10 +95,40 @@ final class ReplySender: Sendable {
         }
     }
 
-    /// Offers a reply that was not taken again and again, until the caller's deadline
-    /// (wire contract 4.3: each 0.25 s).
+    /// Offers a reply that was not taken again, until it is or the caller has given up.
     func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
         let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
+        let (verdict, isFirst, isCrowded) = self.asked.withLock { asked in
+            let isFirst = asked[address.queue] == nil
+            var verdict = asked[address.queue] ?? Verdict()
+            let isCrowded = verdict.waiting >= Self.maximumWaiting
+            verdict.waiting += isCrowded ? 0 : 1
+            asked[address.queue] = verdict
+            return (verdict, isFirst, isCrowded)
+        }
+        if isFirst {
+            let isBack = await self.repeatOffer(of: reply, to: address, until: limit)
+            self.asked.withLock { $0[address.queue] = nil }
+            verdict.isBack.resolve(.success(isBack))
+            return
+        }
+        do {
+            if !isCrowded, try await verdict.isBack.value(until: limit) {
+                _ = await self.offer(reply, to: address, deadline: limit)
+                return
+            }
+        } catch {
+            // The caller's deadline, or the end of the server's grace period.
+        }
+        self.logger.debug("the reply is dropped", metadata: ["queue": "\(address.queue)"])
+    }
+
+    /// Offers a reply each 0.25 s (wire contract 4.3); answers whether it was taken.
+    private func repeatOffer(
+        of reply: ReplyPayload,
+        to address: ReplyAddress,
+        until limit: ContinuousClock.Instant
+    ) async -> Bool {
         var last = Attempt.failed
         var hasLastTry = false
         while ContinuousClock.now + .milliseconds(250) < limit, !hasLastTry {
@@ -98,7 +140,7 @@ final class ReplySender: Sendable {
                 break  // The server's grace period is over.
             }
             last = await self.attempt(reply, to: address, deadline: limit)
-            if last == .done { return }
+            if last == .done { return true }
         }
         // A queue is not gone because the broker was out of reach.
         if last == .missing { self.remember(address.queue) }
@@ -106,6 +148,7 @@ final class ReplySender: Sendable {
             "the reply is dropped",
             metadata: ["queue": "\(address.queue)", "reason": last == .missing ? "queue is gone" : "no time left"]
         )
+        return false
     }
 
     private func isGone(_ queue: String) -> Bool {
