@@ -64,7 +64,7 @@ final class RabbitMQListener: Listener {
 
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
         // Where the connection is gone, the broker has taken back what it had handed out.
-        await self.briefly("give back deliveries") {
+        await briefly("give back deliveries", logger: self.logger) {
             for delivery in deliveries { try await self.channel.reject(delivery.tag, requeue: requeue) }
         }
     }
@@ -73,7 +73,7 @@ final class RabbitMQListener: Listener {
         await withDiscardingTaskGroup { group in
             for tag in self.consumerTags {
                 group.addTask {
-                    await self.briefly("cancel a consumer") { try await self.channel.cancelConsumer(tag) }
+                    await briefly("cancel a consumer", logger: self.logger) { try await self.channel.cancelConsumer(tag) }
                 }
             }
         }
@@ -82,31 +82,9 @@ final class RabbitMQListener: Listener {
     func close() async {
         if let fanoutQueue = self.fanoutQueue {
             // It belongs to this listener alone (wire contract 1.4); its exchange goes with it. It expires otherwise.
-            await self.briefly("delete the fanout queue") { try await self.channel.deleteQueue(fanoutQueue) }
+            await briefly("delete the fanout queue", logger: self.logger) { try await self.channel.deleteQueue(fanoutQueue) }
         }
         await self.channel.close()
-    }
-
-    /// Does what a stop would like to have done, and lets it be where the broker is away: a stop must not wait for it.
-    private func briefly(_ what: String, _ body: @escaping @Sendable () async throws -> Void) async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                do {
-                    try await body()
-                } catch {
-                    self.logger.info("left undone at a stop", metadata: ["what": "\(what)", "error": "\(error)"])
-                }
-            }
-            group.addTask {
-                do {
-                    try await ContinuousClock().sleep(for: .seconds(3))
-                } catch {
-                    // It was done in time.
-                }
-            }
-            await group.next()
-            group.cancelAll()
-        }
     }
 }
 

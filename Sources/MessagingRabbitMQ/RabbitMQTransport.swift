@@ -24,7 +24,7 @@ public final class RabbitMQTransport: Transport {
     private let publishing: AMQPConnection
     private let consumingIsOpen: Once<Void>
     private let publisher: Once<Publisher>
-    private let replyQueue: Once<String>
+    private let replyQueue: Once<ReplyQueue>
     private let isClosed = Mutex(false)
 
     /// Creates a transport; nothing is connected before its first use.
@@ -47,7 +47,7 @@ public final class RabbitMQTransport: Transport {
             try await Self.open(publishing, configuration)
             return try await Publisher(publishing, logger: logger)
         }
-        self.replyQueue = Once<String> { [replies] in
+        self.replyQueue = Once<ReplyQueue> { [replies] in
             try await consumingIsOpen.value(until: nil)
             return try await Self.openReplyQueue(on: consuming, topology: topology, replies: replies, logger: logger)
         }
@@ -94,8 +94,8 @@ public final class RabbitMQTransport: Transport {
     /// - Returns: The queue's name.
     /// - Throws: `RPCError`, as `Transport` says.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
-        if let name = self.replyQueue.current { return name }
-        return try await self.waiting(for: self.consuming) { try await self.replyQueue.value(until: deadline) }
+        if let queue = self.replyQueue.current { return queue.name }
+        return try await self.waiting(for: self.consuming) { try await self.replyQueue.value(until: deadline) }.name
     }
 
     /// Sends a message and returns when the broker has confirmed it; see `Transport`.
@@ -178,6 +178,12 @@ public final class RabbitMQTransport: Transport {
         }
         guard isFirst else { return }
         self.replies.close(with: RPCError(.closed, "the transport was closed"))
+        if let queue = self.replyQueue.current {
+            // Its name is unique, so that nobody else can need it, and a program that is run often would leave many.
+            await briefly("delete the reply queue", logger: self.logger) {
+                try await queue.channel.deleteQueue(queue.name)
+            }
+        }
         await self.publishing.close()
         await self.consuming.close()
     }
@@ -213,12 +219,17 @@ public final class RabbitMQTransport: Transport {
         return RPCError(.unreachable, "the broker was not reached before the deadline: \(reason)", cause: reason)
     }
 
+    private struct ReplyQueue: Sendable {
+        let name: String
+        let channel: AMQPChannel
+    }
+
     private static func openReplyQueue(
         on connection: AMQPConnection,
         topology: Topology,
         replies: ReplyRouter,
         logger: Logger
-    ) async throws(AMQPError) -> String {
+    ) async throws(AMQPError) -> ReplyQueue {
         let channel = try await connection.openChannel()
         let queue = topology.transientQueue("reply_" + makeUniqueID())
         do {
@@ -235,6 +246,6 @@ public final class RabbitMQTransport: Transport {
             await channel.close()
             throw error
         }
-        return queue.name
+        return ReplyQueue(name: queue.name, channel: channel)
     }
 }

@@ -137,7 +137,8 @@ extension TransportConformance {
                     options: SendOptions(isMandatory: true, deadline: .now + .milliseconds(500))
                 )
             }
-            #expect(error?.code == .blocked || error?.code == .timeout)
+            // Held back here, or written and not confirmed: that depends on when the broker says that it blocks.
+            #expect([.blocked, .timeout, .connectionLost].contains(error?.code))
             #expect(await listener.acknowledge(first).count == 1)
             try await bench.harness.setBlocked(false)
             try await bench.eventually {

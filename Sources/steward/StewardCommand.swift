@@ -13,12 +13,12 @@ struct StewardCommand: ParsableCommand {
             EXAMPLES
               Ask any host of a service, and one:
                 steward call --url rabbit://guest:guest@127.0.0.1/ \
-                    --topic cinder-volume get_capabilities
-                steward call --topic cinder-volume --server node-1 --timeout 2.5 \
-                    get_volume '{"volume_id": "7"}'
+                    --topic cinder-volume --version 3.0 get_capabilities
+                steward call --topic cinder-volume --server node-1 --version 3.0 \
+                    --timeout 2.5 get_volume '{"volume_id": "7"}'
 
               Send without waiting for a result, to one host and to all:
-                steward cast --topic cinder-volume --server node-1 \
+                steward cast --topic cinder-volume --server node-1 --version 3.0 \
                     delete_volume @arguments.json
                 steward fanout --topic cinder-volume --version 3.0 \
                     publish_service_capabilities
@@ -61,9 +61,10 @@ struct Call: RequestCommand {
         abstract: "Call a method and print its result.",
         discussion: #"""
             EXAMPLES
-              steward call --topic cinder-volume --server node-1 get_capabilities
-              steward call --topic cinder-scheduler --output json get_pools \
-                  '{"filters": {}}'
+              steward call --topic cinder-volume --server node-1 --version 3.0 \
+                  get_capabilities
+              steward call --topic cinder-scheduler --version 3.0 --output json \
+                  get_pools '{"filters": {}}'
               steward call --topic T --timeout 600 --call-monitor-timeout 4 \
                   rebuild @arguments.json
             """#
@@ -80,7 +81,7 @@ struct Cast: RequestCommand {
             does with it is not heard of.
 
             EXAMPLES
-              steward cast --topic cinder-volume --server node-1 \
+              steward cast --topic cinder-volume --server node-1 --version 3.0 \
                   delete_volume '{"volume_id": "7"}'
             """#
     )

@@ -105,6 +105,10 @@ struct InvalidArguments: Error, RemoteFailureConvertible {
     let error: JSONError
 
     var remoteFailure: RemoteFailure {
-        RemoteFailure(className: "TypeError", module: "builtins", message: "\(self.method)(): \(self.error.message)")
+        RemoteFailure(
+            className: "TypeError",
+            module: "builtins",
+            message: "\(self.method)(): \(self.error.description(of: "argument"))"
+        )
     }
 }

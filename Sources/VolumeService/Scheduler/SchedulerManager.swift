@@ -115,8 +115,13 @@ public actor SchedulerManager: Manager {
     ///
     /// - Throws: `invalidInput` for a report without a host.
     public func take(_ report: ServiceReport) throws {
-        guard (1...255).contains(report.host.utf8.count), report.clusterName.map({ !$0.isEmpty }) ?? true else {
-            throw VolumeError.invalidInput("a report names its host with 1 to 255 bytes")
+        guard report.clusterName.map({ !$0.isEmpty }) ?? true else {
+            throw VolumeError.invalidInput("the cluster of a report has a name")
+        }
+        do {
+            _ = try Target.topic(self.configuration.volumeTopic, server: report.host).validated()
+        } catch {
+            throw VolumeError.invalidInput("a report names a host that can be addressed: \(error.message)")
         }
         let outcome = table.take(report, at: now())
         guard outcome != .taken else { return }
@@ -191,7 +196,7 @@ public actor SchedulerManager: Manager {
         for candidate in ranked {
             do {
                 return try await send(request, to: candidate, isRepeated: earlier != nil)
-            } catch let error as RPCError where error.code == .noSuchServer {
+            } catch let error as RPCError where [.noSuchServer, .invalidTarget].contains(error.code) {
                 // The host is gone since its last report: the next one may do.
                 refusals[candidate.name] = "it is not reachable"
             }
