@@ -73,7 +73,9 @@ final class RabbitMQListener: Listener {
         await withDiscardingTaskGroup { group in
             for tag in self.consumerTags {
                 group.addTask {
-                    await briefly("cancel a consumer", logger: self.logger) { try await self.channel.cancelConsumer(tag) }
+                    await briefly("cancel a consumer", logger: self.logger) {
+                        try await self.channel.cancelConsumer(tag)
+                    }
                 }
             }
         }
@@ -82,7 +84,9 @@ final class RabbitMQListener: Listener {
     func close() async {
         if let fanoutQueue = self.fanoutQueue {
             // It belongs to this listener alone (wire contract 1.4); its exchange goes with it. It expires otherwise.
-            await briefly("delete the fanout queue", logger: self.logger) { try await self.channel.deleteQueue(fanoutQueue) }
+            await briefly("delete the fanout queue", logger: self.logger) {
+                try await self.channel.deleteQueue(fanoutQueue)
+            }
         }
         await self.channel.close()
     }

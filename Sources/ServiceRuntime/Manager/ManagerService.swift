@@ -25,7 +25,7 @@ public final class ManagerService: Service {
     let logger: Logger
     let scheduler: SchedulerAPI
     let tasks: Result<PeriodicTaskContext, ServiceError>
-    let stopped = Eventual<Void>()
+    let stopped: Eventual<Void>
     /// Comes when the service is ready, or when it has ended without.
     let readiness = Eventual<Bool>()
 
@@ -64,9 +64,16 @@ public final class ManagerService: Service {
         self.configuration = configuration
         self.logger = logger
         self.scheduler = scheduler
+        let stopped = Eventual<Void>()
+        self.stopped = stopped
         self.tasks = Result { () throws(ServiceError) in
             try PeriodicTaskContext(
-                tasks: Self.tasks(of: manager, scheduler: scheduler, reportInterval: configuration[.reportInterval]),
+                tasks: Self.tasks(
+                    of: manager,
+                    scheduler: scheduler,
+                    reportInterval: configuration[.reportInterval],
+                    stopped: stopped
+                ),
                 host: manager.host,
                 clock: clock,
                 logger: logger
@@ -119,7 +126,8 @@ public final class ManagerService: Service {
     private static func tasks(
         of manager: any Manager,
         scheduler: SchedulerAPI,
-        reportInterval: Duration
+        reportInterval: Duration,
+        stopped: Eventual<Void>
     ) -> [PeriodicTask] {
         let name = ManagerRPC.publishServiceCapabilities.name
         let tasks = manager.periodicTasks
@@ -128,7 +136,13 @@ public final class ManagerService: Service {
             return tasks
         }
         let publication = PeriodicTask(name, every: reportInterval) { context in
-            try await manager.publishServiceCapabilities(to: scheduler, context: context.request)
+            // A host that stops has nothing more to report, and must not wait for a broker that is away.
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                defer { group.cancelAll() }
+                group.addTask { try await manager.publishServiceCapabilities(to: scheduler, context: context.request) }
+                group.addTask { await stopped.wait() }
+                try await group.next()
+            }
         }
         return tasks + [publication]
     }
