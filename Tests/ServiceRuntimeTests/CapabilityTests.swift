@@ -136,6 +136,27 @@ struct CapabilityTests {
         #expect(sent == [1, 2])
     }
 
+    @Test func `a stop does not wait for a report that cannot be sent`() async throws {
+        let broker = InMemoryBroker()
+        let service = ManagerService(
+            self.manager,
+            topic: "cinder-volume",
+            transport: InMemoryTransport(broker),
+            clock: self.clock,
+            logger: self.log.logger
+        )
+        let start = ContinuousClock.now
+        try await withManagerService(service) { service in
+            let due = try await nextRun(of: service)
+            broker.setBlocked(true)
+            self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
+            self.clock.advance(by: due)
+            while service.periodicTaskStatuses.first?.isRunning != true { await Task.yield() }
+        }
+        // The report's own limit is `rpc_response_timeout`, a minute.
+        #expect(ContinuousClock.now - start < .seconds(30))
+    }
+
     /// The time that the periodic task sleeps until, once it does, and once what was due at `last` has ended.
     private func nextRun(of service: ManagerService, after last: Duration = .zero) async throws -> Duration {
         while true {
