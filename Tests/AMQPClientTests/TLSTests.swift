@@ -65,6 +65,22 @@ import Testing
         }
     }
 
+    @Test func `an idle connection lives on the heartbeats of its broker`() async throws {
+        try await self.withListener { url, caFile in
+            let configure: (inout AMQPConfiguration) -> Void = { configuration in
+                configuration.tls?.caFile = caFile
+                configuration.heartbeat = .seconds(1)
+            }
+            try await withConnection(url: url, configure) { connection in
+                let states = Collector<String>()
+                connection.onStateChange { states.add($0.description) }
+                // Nothing happens but heartbeats, for longer than the two intervals after which a peer counts as dead.
+                try await Task.sleep(for: .seconds(5))
+                #expect(states.all.isEmpty)
+            }
+        }
+    }
+
     @Test func `a certificate of an unknown authority is refused`() async throws {
         try await self.withListener { url, _ in
             try await withCertificates { directory in
