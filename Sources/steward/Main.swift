@@ -16,23 +16,29 @@ enum Main {
                 return ExitStatus.done
             }
             var command = try StewardCommand.parseAsRoot(arguments)
-            guard let command = command as? any RequestCommand else {
+            guard let command = command as? any SessionCommand else {
                 try command.run()  // Help, which arrives as an error.
                 return ExitStatus.done
             }
-            return try await self.session(command, Request(command)).run { outcome in
-                self.report(outcome, as: command.options.output, isVerbose: command.options.verbose)
+            return try await self.session(command).run { outcome in
+                self.report(outcome, as: command.broker.output, isVerbose: command.broker.verbose)
             }
         } catch {
             return self.explain(error, isBare: arguments.isEmpty)
         }
     }
 
-    private static func session(_ command: any RequestCommand, _ request: Request) throws -> Session {
+    private static func session(_ command: any SessionCommand) throws -> Session {
         var logger = Logger(label: "steward") { StreamLogHandler.standardError(label: $0) }
-        logger.logLevel = command.options.verbose ? .debug : .critical
-        let url = try command.options.transportURL(environment: environmentValue)
-        return Session(request, transport: RabbitMQConfiguration(url), logger: logger)
+        logger.logLevel = command.broker.verbose ? .debug : .critical
+        let url = try command.broker.transportURL(environment: environmentValue)
+        let work = try command.prepare()
+        return Session(
+            transport: RabbitMQConfiguration(url),
+            timeLimit: command.timeLimit,
+            logger: logger,
+            work: work
+        )
     }
 
     /// Prints the outcome and answers the exit code.

@@ -3,6 +3,8 @@ internal import Messaging
 /// How a request ended: what is printed, and the program's exit code.
 enum Outcome: Sendable {
     case result(JSONValue)
+    /// What a command has found out: for people as text that the command has laid out, for scripts as a result.
+    case report(JSONValue, text: String)
     case sent
     case failed(Failure)
 
@@ -31,7 +33,7 @@ enum Outcome: Sendable {
     /// The exit code.
     var exitCode: Int32 {
         switch self {
-        case .result, .sent: ExitStatus.done
+        case .result, .report, .sent: ExitStatus.done
         case .failed(let failure):
             failure.exitCode ?? failure.kind.exitCode
         }
@@ -63,7 +65,7 @@ enum Outcome: Sendable {
     /// One line for scripts.
     var json: String {
         switch self {
-        case .result(let value): #"{"result": \#(value)}"#
+        case .result(let value), .report(let value, _): #"{"result": \#(value)}"#
         case .sent: #"{"sent": true}"#
         case .failed(let failure):
             #"{"error": {"kind": "\#(failure.kind)", "class": \#(JSONValue(failure.remote?.className)), "#
@@ -76,6 +78,7 @@ enum Outcome: Sendable {
         switch self {
         case .result(.string(let text)): text
         case .result(let value): value.indented
+        case .report(_, let text): text
         case .sent: "sent"
         case .failed(let failure):
             if let remote = failure.remote {

@@ -35,6 +35,22 @@ struct Request: Sendable {
         self.clientOptions = clientOptions
     }
 
+    /// Sends the request, and waits for its result if it is a call.
+    func send(with means: Session.Means) async throws -> Outcome {
+        var options = self.clientOptions
+        options.timeout = means.timeout
+        let client = RPCClient(means.transport, target: self.target, options: options, logger: means.logger)
+        switch self.kind {
+        case .call:
+            return .result(try await client.call(self.method, self.arguments, namespace: self.namespace))
+        case .cast:
+            try await client.cast(self.method, self.arguments, namespace: self.namespace)
+        case .fanout:
+            try await client.fanout(self.method, self.arguments, namespace: self.namespace)
+        }
+        return .sent
+    }
+
     /// A JSON object given as text, as `@FILE`, or as `-` for standard input.
     private static func object(
         _ argument: String,

@@ -1,11 +1,22 @@
 internal import AMQPClient
 internal import Logging
-internal import Messaging
 internal import MessagingRabbitMQ
 
-/// Sends one request over a connection of its own, within one time limit.
+/// Does the work of one command over a connection of its own, within one time limit.
 struct Session: Sendable {
-    private let request: Request
+    /// What a command works with.
+    struct Means: Sendable {
+        let transport: RabbitMQTransport
+        /// The time that is left.
+        let timeout: Duration
+        let logger: Logger
+    }
+
+    /// What a command does.
+    typealias Work = @Sendable (Means) async throws -> Outcome
+
+    private let timeLimit: Duration
+    private let work: Work
     private let transport: RabbitMQTransport
     private let logger: Logger
 
@@ -13,27 +24,31 @@ struct Session: Sendable {
     /// wants to hear of it, and a little less than a short one, so that the transport comes to say what it met.
     private static func connectLimit(of timeout: Duration) -> Duration { min(timeout * 9 / 10, .seconds(10)) }
 
-    init(_ request: Request, transport: RabbitMQConfiguration, logger: Logger) {
+    init(transport: RabbitMQConfiguration, timeLimit: Duration, logger: Logger, work: @escaping Work) {
         var configuration = transport
-        let limit = Self.connectLimit(of: request.timeout)
+        let limit = Self.connectLimit(of: timeLimit)
         configuration.startTimeout = limit
         // Each host gets its share, or one that takes connections and says nothing would have all of it.
         configuration.connection.connectTimeout = limit / max(1, configuration.connection.hosts.count)
-        self.request = request
+        self.timeLimit = timeLimit
+        self.work = work
         self.transport = RabbitMQTransport(configuration, logger: logger)
         self.logger = logger
     }
 
-    /// Sends the request and hands its outcome to `report`, as soon as there is one; then closes the connection.
+    /// Does the work and hands its outcome to `report`, as soon as there is one; then closes the connection.
     ///
     /// - Parameter report: Prints the outcome and answers the program's exit code.
     /// - Returns: The exit code.
     func run(report: (Outcome) -> Int32) async -> Int32 {
-        let deadline = ContinuousClock.now + self.request.timeout
+        let deadline = ContinuousClock.now + self.timeLimit
         return await withTaskGroup(of: Outcome.self) { group in
             group.addTask {
                 do {
-                    return try await self.send(timeout: max(deadline - .now, .zero))
+                    let timeout = max(deadline - .now, .zero)
+                    return try await self.work(
+                        Means(transport: self.transport, timeout: timeout, logger: self.logger)
+                    )
                 } catch {
                     return Outcome(error)
                 }
@@ -41,7 +56,7 @@ struct Session: Sendable {
             group.addTask {
                 // The transport keeps the limit itself and knows more to say about it; this holds whatever it does.
                 await Self.sleep(until: deadline + .milliseconds(250))
-                return .failed(.init(kind: .timeout, message: "no end after \(self.request.timeout)"))
+                return .failed(.init(kind: .timeout, message: "no end after \(self.timeLimit)"))
             }
             group.addTask {
                 for await signal in interruptions() { return .interrupted(by: signal) }
@@ -57,31 +72,11 @@ struct Session: Sendable {
         }
     }
 
-    private func send(timeout: Duration) async throws -> Outcome {
-        var options = self.request.clientOptions
-        options.timeout = timeout
-        let client = RPCClient(self.transport, target: self.request.target, options: options, logger: self.logger)
-        switch self.request.kind {
-        case .call:
-            let result = try await client.call(
-                self.request.method,
-                self.request.arguments,
-                namespace: self.request.namespace
-            )
-            return .result(result)
-        case .cast:
-            try await client.cast(self.request.method, self.request.arguments, namespace: self.request.namespace)
-        case .fanout:
-            try await client.fanout(self.request.method, self.request.arguments, namespace: self.request.namespace)
-        }
-        return .sent
-    }
-
     private static func sleep(until instant: ContinuousClock.Instant) async {
         do {
             try await ContinuousClock().sleep(until: instant)
         } catch {
-            // Cancelled: the request has ended.
+            // Cancelled: the work has ended.
         }
     }
 }

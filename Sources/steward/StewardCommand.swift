@@ -43,19 +43,6 @@ struct StewardCommand: ParsableCommand {
     )
 }
 
-/// A command that sends one request.
-protocol RequestCommand: ParsableCommand {
-    var options: RequestOptions { get }
-    var kind: Request.Kind { get }
-}
-
-extension RequestCommand {
-    /// Checks what ArgumentParser cannot, before anything is read or connected to.
-    mutating func validate() throws {
-        try self.options.check(self.kind)
-    }
-}
-
 struct Call: RequestCommand {
     static let configuration = CommandConfiguration(
         abstract: "Call a method and print its result.",

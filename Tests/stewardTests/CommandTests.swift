@@ -13,7 +13,9 @@ private func request(_ arguments: String...) throws -> Request {
     return try Request(try #require(command as? any RequestCommand))
 }
 
-private func message(_ arguments: String...) -> String? {
+private func message(_ arguments: String...) -> String? { message(arguments) }
+
+private func message(_ arguments: [String]) -> String? {
     do {
         let command = try StewardCommand.parseAsRoot(arguments)
         if let command = command as? any RequestCommand { _ = try Request(command) }
@@ -115,6 +117,15 @@ private func message(_ arguments: String...) -> String? {
         #expect(message("call", "--url", "rabbit://", "--topic", "T", "") != nil)
     }
 
+    @Test(arguments: ["call", "cast", "fanout"])
+    func `an empty server or exchange is a usage error`(_ command: String) {
+        let common = [command, "--url", "rabbit://", "--topic", "T"]
+        if command != "fanout" {
+            #expect(message(common + ["--server", "", "method"])?.contains("'--server' is empty") == true)
+        }
+        #expect(message(common + ["--exchange", "", "method"])?.contains("'--exchange' is empty") == true)
+    }
+
     @Test func `a wrong URL is explained without its password`() throws {
         let text = try #require(message("call", "--url", "rabbit://u:s3cret/x@h/", "--topic", "T", "method"))
         #expect(text.contains("--url is no URL of a broker"))
@@ -125,7 +136,7 @@ private func message(_ arguments: String...) -> String? {
 
     @Test func `the URL may come from the environment`() throws {
         let command = try StewardCommand.parseAsRoot(["call", "--url", "rabbit://option/", "--topic", "T", "method"])
-        var options = try #require(command as? Call).options
+        var options = try #require(command as? Call).broker
         let both = ["STEWARD_URL": "amqp://first", "AMQP_URL": "amqp://second"]
         #expect(try options.transportURL { both[$0] }.hosts[0].name == "option")
         options.url = nil
