@@ -37,6 +37,12 @@ public struct Target: Sendable, Hashable {
         Target(topic: topic, server: server, exchange: exchange)
     }
 
+    /// Where the server of this target answers questions about itself: the topic with `_control` behind it, the same
+    /// server and exchange.
+    public var control: Target {
+        Target(topic: self.topic + "_control", server: self.server, exchange: self.exchange, isFanout: self.isFanout)
+    }
+
     /// Checks what the wire can carry: AMQP names are short strings of at most 255 bytes, and `*` and `#` would turn a
     /// binding of the topic exchange into a pattern (wire contract 1.1).
     package func validated() throws(RPCError) -> Target {

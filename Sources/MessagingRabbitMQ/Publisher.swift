@@ -34,44 +34,42 @@ final class Publisher: Sendable {
 
     /// Publishes, and returns when the broker has confirmed.
     ///
-    /// The exchange is declared before its first use (wire contract 2.2); `nil` stands for the default one.
+    /// What the message needs is declared before its first use (wire contract 2.2).
     func publish(
         _ message: Message,
-        to exchange: Topology.Exchange?,
-        key: String,
+        to address: Topology.Address,
         options: SendOptions
     ) async throws(AMQPError) {
         let message = AMQPMessage(message)
-        guard let exchange else {
-            return try await self.direct.publish(
-                message,
-                exchange: "",
-                routingKey: key,
-                mandatory: options.isMandatory,
-                deadline: options.deadline
-            )
-        }
-        let channel = exchange.type == .fanout ? self.fanouts : self.direct
+        let channel = address.exchange?.type == .fanout ? self.fanouts : self.direct
         do {
-            try await self.declare(exchange, until: options.deadline)
-            try await channel.publish(
-                message,
-                exchange: exchange.name,
-                routingKey: key,
-                mandatory: options.isMandatory,
-                deadline: options.deadline
-            )
+            try await self.declare(address, until: options.deadline)
+            try await channel.publish(message, to: address, options: options)
         } catch let error where error.code == .notFound {
+            guard let exchange = address.exchange else { throw error }
             // The exchange was deleted since. The broker took nothing, so it can be sent again.
             self.declared.withLock { _ = $0.remove(exchange.name) }
-            try await self.declare(exchange, until: options.deadline)
-            try await channel.publish(
-                message,
-                exchange: exchange.name,
-                routingKey: key,
-                mandatory: options.isMandatory,
-                deadline: options.deadline
-            )
+            try await self.declare(address, until: options.deadline)
+            try await channel.publish(message, to: address, options: options)
+        }
+    }
+
+    private func declare(
+        _ address: Topology.Address,
+        until deadline: ContinuousClock.Instant?
+    ) async throws(AMQPError) {
+        if let exchange = address.exchange {
+            try await self.declare(exchange, until: deadline)
+        }
+        if let route = address.route {
+            try await self.once(route.queue.name + " of " + route.exchange.name) { () throws(AMQPError) in
+                try await self.declarations.declare(route, logger: self.logger)
+            }
+        }
+        if let queue = address.queue {
+            try await self.once("queue " + queue.name) { () throws(AMQPError) in
+                try await self.declarations.declare(queue, logger: self.logger)
+            }
         }
     }
 
@@ -79,9 +77,32 @@ final class Publisher: Sendable {
         _ exchange: Topology.Exchange,
         until deadline: ContinuousClock.Instant?
     ) async throws(AMQPError) {
-        guard !self.declared.withLock({ $0.contains(exchange.name) }) else { return }
-        try await self.declarations.declare(exchange, until: deadline, logger: self.logger)
-        self.declared.withLock { _ = $0.insert(exchange.name) }
+        try await self.once(exchange.name) { () throws(AMQPError) in
+            try await self.declarations.declare(exchange, until: deadline, logger: self.logger)
+        }
+    }
+
+    /// Declares what was not declared on this connection before.
+    private func once(_ name: String, _ body: () async throws(AMQPError) -> Void) async throws(AMQPError) {
+        guard !self.declared.withLock({ $0.contains(name) }) else { return }
+        try await body()
+        self.declared.withLock { _ = $0.insert(name) }
+    }
+}
+
+extension AMQPChannel {
+    fileprivate func publish(
+        _ message: AMQPMessage,
+        to address: Topology.Address,
+        options: SendOptions
+    ) async throws(AMQPError) {
+        try await self.publish(
+            message,
+            exchange: address.exchange?.name ?? "",
+            routingKey: address.key,
+            mandatory: options.isMandatory,
+            deadline: options.deadline
+        )
     }
 }
 
@@ -93,7 +114,7 @@ extension AMQPMessage {
         properties.contentEncoding = "utf-8"
         properties.deliveryMode = .persistent
         properties.priority = 0
-        properties.headers = [:]
+        properties.headers = message.headers.mapValues { .string($0) }
         properties.expiration = message.timeToLive
         self.init(properties: properties, body: message.body)
     }

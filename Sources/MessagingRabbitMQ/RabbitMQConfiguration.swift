@@ -30,6 +30,8 @@ public struct RabbitMQConfiguration: Sendable {
     /// - Parameter connection: Where the broker is, and who logs in.
     public init(connection: AMQPConfiguration) {
         self.connection = connection
+        // What a policy of access may rely on (AMQP's `user-id`); oslo sends none and minds none.
+        self.connection.sendsUserID = true
     }
 
     /// Creates a configuration from a transport URL (wire contract 5.6):

@@ -2,7 +2,7 @@ internal import AMQPClient
 internal import Logging
 internal import Messaging
 
-/// A server's three queues and the consumers on them, on a channel of its own.
+/// A listener's queues and the consumers on them, on a channel of its own.
 final class RabbitMQListener: Listener {
     private let channel: AMQPChannel
     private let consumerTags: [String]
@@ -12,25 +12,29 @@ final class RabbitMQListener: Listener {
     /// Declares and consumes; returns when the broker has confirmed all of it.
     init(
         on connection: AMQPConnection,
-        routes: [Topology.Route],
+        queues: [Topology.ConsumedQueue],
         prefetch: Int,
         logger: Logger,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(AMQPError) {
         let channel = try await connection.openChannel()
         do {
-            for route in routes { try await channel.declare(route, logger: logger) }
+            for queue in queues {
+                switch queue {
+                case .bound(let route): try await channel.declare(route, logger: logger)
+                case .declared(let queue): try await channel.declare(queue, logger: logger)
+                case .existing: break
+                }
+            }
             // Per consumer: RabbitMQ's meaning of "not global", and what quorum queues allow.
             try await channel.setPrefetch(count: UInt16(clamping: max(1, prefetch)))
             var tags: [String] = []
-            for (index, route) in routes.enumerated() {
-                let tag = try await channel.consume(queue: route.queue.name, tag: "\(index + 1)") { deliveries in
-                    onDeliveries(deliveries.map { Delivery($0) })
+            for (index, queue) in queues.enumerated() {
+                let name = queue.name
+                let tag = try await channel.consume(queue: name, tag: "\(index + 1)") { deliveries in
+                    onDeliveries(deliveries.map { Delivery($0, from: name) })
                 } onCancelled: { cancellation in
-                    logger.info(
-                        "queue was taken away",
-                        metadata: ["queue": "\(route.queue.name)", "reason": "\(cancellation)"]
-                    )
+                    logger.info("queue was taken away", metadata: ["queue": "\(name)", "reason": "\(cancellation)"])
                 }
                 tags.append(tag)
             }
@@ -40,7 +44,7 @@ final class RabbitMQListener: Listener {
             throw error
         }
         self.channel = channel
-        self.fanoutQueue = routes.first { $0.exchange.type == .fanout }?.queue.name
+        self.fanoutQueue = queues.lazy.compactMap(\.fanoutQueue).first
         self.logger = logger
     }
 
@@ -92,14 +96,32 @@ final class RabbitMQListener: Listener {
     }
 }
 
+extension Topology.ConsumedQueue {
+    fileprivate var name: String {
+        switch self {
+        case .bound(let route): route.queue.name
+        case .declared(let queue): queue.name
+        case .existing(let name): name
+        }
+    }
+
+    fileprivate var fanoutQueue: String? {
+        guard case .bound(let route) = self, route.exchange.type == .fanout else { return nil }
+        return route.queue.name
+    }
+}
+
 extension Delivery {
-    init(_ delivery: AMQPDelivery) {
+    init(_ delivery: AMQPDelivery, from queue: String) {
         let properties = delivery.message.properties
         self.init(
             body: delivery.message.body,
             contentType: properties.contentType,
             contentEncoding: properties.contentEncoding,
             compression: properties.headers?["compression"]?.string,
+            headers: properties.headers?.compactMapValues(\.string) ?? [:],
+            userID: properties.userID,
+            queue: queue,
             timeToLive: properties.expiration,
             isRedelivered: delivery.redelivered,
             token: Token(tag: delivery.deliveryTag.number, generation: delivery.deliveryTag.epoch)

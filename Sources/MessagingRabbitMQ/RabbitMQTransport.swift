@@ -10,20 +10,25 @@ internal import Synchronization
 /// let transport = RabbitMQTransport(try RabbitMQConfiguration(url: "rabbit://guest:guest@localhost:5672/"))
 /// ```
 ///
-/// It has two connections, made when they are first needed: one to consume and one to publish, so that a broker that
-/// stops publishers (a memory alarm) does not stop acknowledgements. Both come back by themselves after a fault, with
-/// all that was declared.
+/// It has three connections, made when they are first needed: one to consume and one to publish, so that a broker that
+/// stops publishers (a memory alarm) does not stop acknowledgements, and one for questions about a worker, so that these
+/// are answered however much work has piled up. All come back by themselves after a fault, with all that was declared.
 public final class RabbitMQTransport: Transport {
     /// The calls that wait for a reply over this transport.
     public let replies = ReplyRouter()
+    /// The continuous clock.
+    public let clock: any MessagingClock = ContinuousClock()
 
     private let configuration: RabbitMQConfiguration
     private let topology: Topology
     private let logger: Logger
     private let consuming: AMQPConnection
     private let publishing: AMQPConnection
+    private let control: AMQPConnection
     private let consumingIsOpen: Once<Void>
     private let publisher: Once<Publisher>
+    private let controlPublisher: Once<Publisher>
+    private let inspection: Once<AMQPChannel>
     private let replyQueue: Once<ReplyQueue>
     private let isClosed = Mutex(false)
 
@@ -39,13 +44,23 @@ public final class RabbitMQTransport: Transport {
         self.topology = topology
         let consuming = Self.connection(configuration, role: "consume", logger: logger)
         let publishing = Self.connection(configuration, role: "publish", logger: logger)
+        let control = Self.connection(configuration, role: "control", logger: logger)
         self.consuming = consuming
         self.publishing = publishing
+        self.control = control
         let consumingIsOpen = Once<Void> { try await Self.open(consuming, configuration) }
         self.consumingIsOpen = consumingIsOpen
         self.publisher = Once<Publisher> {
             try await Self.open(publishing, configuration)
             return try await Publisher(publishing, logger: logger)
+        }
+        self.controlPublisher = Once<Publisher> {
+            try await Self.open(control, configuration)
+            return try await Publisher(control, logger: logger)
+        }
+        self.inspection = Once<AMQPChannel> {
+            try await consumingIsOpen.value(until: nil)
+            return try await consuming.openChannel()
         }
         self.replyQueue = Once<ReplyQueue> { [replies] in
             try await consumingIsOpen.value(until: nil)
@@ -109,68 +124,103 @@ public final class RabbitMQTransport: Transport {
         if let deadline = options.deadline, deadline <= .now {
             throw RPCError(.timeout, "the deadline had passed before the message was sent")
         }
-        let publisher: Publisher
-        if let current = self.publisher.current {
-            publisher = current
+        let address: Topology.Address
+        if let delay = options.delay {
+            guard case .queue(let name) = destination else {
+                throw RPCError(.invalidTarget, "only a message to a queue by its name can be delayed")
+            }
+            address = try self.topology.delayed(name, by: delay)
         } else {
-            publisher = try await self.waiting(for: self.publishing) {
-                try await self.publisher.value(until: options.deadline)
-            }
+            address = self.topology.address(of: destination)
         }
-        let (exchange, key): (Topology.Exchange?, String) =
-            switch destination {
-            case .topic(let topic, let exchange): (self.topology.controlExchange(exchange), topic)
-            case .server(let server, let topic, let exchange):
-                (self.topology.controlExchange(exchange), "\(topic).\(server)")
-            // The fanout exchange ignores the key; oslo sends an empty one (wire contract 2.2).
-            case .fanout(let topic): (self.topology.fanoutExchange(topic), "")
-            case .queue(let name): (nil, name)
-            }
+        let publisher = try await self.publisher(for: options)
         do {
-            try await publisher.publish(message, to: exchange, key: key, options: options)
+            try await publisher.publish(message, to: address, options: options)
         } catch {
             throw RPCError(error)
         }
     }
 
-    /// Listens on a server's addresses; see `Transport`.
+    private func publisher(for options: SendOptions) async throws(RPCError) -> Publisher {
+        let (publisher, connection) =
+            options.lane == .control ? (self.controlPublisher, self.control) : (self.publisher, self.publishing)
+        if let current = publisher.current { return current }
+        return try await self.waiting(for: connection) { try await publisher.value(until: options.deadline) }
+    }
+
+    /// Listens; see `Transport`.
     ///
     /// - Parameters:
-    ///   - target: Topic and server; both are needed.
-    ///   - prefetch: How many unacknowledged messages each of the three queues may have here, unless the configuration
-    ///     says it.
+    ///   - source: Where the messages come from.
+    ///   - prefetch: How many unacknowledged messages each queue may have here, unless the configuration says it.
     ///   - onDeliveries: Called with what has arrived, in order; must return at once.
     /// - Returns: What settles the deliveries and ends the listening.
     /// - Throws: `RPCError`, as `Transport` says.
     public func listen(
-        on target: Target,
+        on source: Source,
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
-        let target = try target.validated()
-        guard let server = target.server else {
-            throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
+        let queues = try self.topology.queues(of: source)
+        let connection: AMQPConnection
+        if case .control = source {
+            connection = self.control
+            _ = try await self.publisher(for: SendOptions(lane: .control))
+        } else {
+            connection = self.consuming
+            try await self.waiting(for: connection) { try await self.consumingIsOpen.value(until: nil) }
         }
-        try await self.waiting(for: self.consuming) { try await self.consumingIsOpen.value(until: nil) }
         do {
             return try await RabbitMQListener(
-                on: self.consuming,
-                routes: self.topology.routes(
-                    topic: target.topic,
-                    server: server,
-                    exchange: target.exchange,
-                    fanoutID: makeUniqueID()
-                ),
+                on: connection,
+                queues: queues,
                 prefetch: self.configuration.prefetch ?? prefetch,
                 logger: self.logger,
                 onDeliveries: onDeliveries
             )
+        } catch let error where error.code == .notFound && queues.count == 1 {
+            throw RPCError(.noSuchServer, "there is no such queue: \(error)", cause: error)
         } catch {
             throw RPCError(error)
         }
     }
 
-    /// Closes both connections; see `Transport`.
+    /// Looks at a queue; see `Transport`.
+    ///
+    /// - Parameters:
+    ///   - destination: What the queue stands for.
+    ///   - deadline: When to give up; `nil` for never.
+    /// - Returns: What is in the queue, or `nil` where there is none.
+    /// - Throws: `RPCError`, as `Transport` says.
+    public func status(
+        of destination: Destination,
+        deadline: ContinuousClock.Instant?
+    ) async throws(RPCError) -> QueueStatus? {
+        guard let queue = Topology.queue(of: destination) else { return nil }
+        return try await self.waiting(for: self.consuming) {
+            let channel = try await self.inspection.value(until: deadline)
+            return try await withThrowingTaskGroup(of: QueueStatus?.self) { group in
+                defer { group.cancelAll() }
+                group.addTask {
+                    do {
+                        let status = try await channel.declareQueuePassively(queue)
+                        return QueueStatus(consumers: status.consumerCount, messages: status.messageCount)
+                    } catch let error as AMQPError where error.code == .notFound {
+                        return nil
+                    }
+                }
+                if let deadline {
+                    group.addTask {
+                        try await ContinuousClock().sleep(until: deadline)
+                        throw DeadlinePassed()
+                    }
+                }
+                return try await group.next() ?? nil
+            }
+        }
+    }
+
+    /// Closes the connections; see `Transport`.
     public func close() async {
         let isFirst = self.isClosed.withLock { isClosed in
             defer { isClosed = true }
@@ -186,6 +236,7 @@ public final class RabbitMQTransport: Transport {
         }
         await self.publishing.close()
         await self.consuming.close()
+        await self.control.close()
     }
 
     // MARK: Support
@@ -237,7 +288,7 @@ public final class RabbitMQTransport: Transport {
             // Without acknowledgement: a reply means something only to a caller that waits here and now, and a third of
             // a client's work would be acknowledging.
             _ = try await channel.consume(queue: queue.name, noAck: true) { deliveries in
-                replies.receive(deliveries.map { Delivery($0) })
+                replies.receive(deliveries.map { Delivery($0, from: queue.name) })
             } onCancelled: { cancellation in
                 logger.info("reply queue was taken away", metadata: ["reason": "\(cancellation)"])
             }

@@ -49,7 +49,7 @@ extension TransportConformance {
             let received = EventRecorder<Delivery>()
             let exchange = "exchange-" + makeUniqueID()
             _ = try await transport.listen(
-                on: .topic(bench.topic, server: "a", exchange: exchange),
+                on: .server(.topic(bench.topic, server: "a", exchange: exchange)),
                 prefetch: 10
             ) { received.record($0) }
             let error = await #expect(throws: RPCError.self) {
@@ -63,7 +63,7 @@ extension TransportConformance {
             let transport = try await bench.transport()
             for target in [Target.topic(bench.topic), .topic("", server: "a"), .topic("a.*", server: "b")] {
                 let error = await #expect(throws: RPCError.self) {
-                    _ = try await transport.listen(on: target, prefetch: 1) { _ in }
+                    _ = try await transport.listen(on: .server(target), prefetch: 1) { _ in }
                 }
                 #expect(error?.code == .invalidTarget)
             }

@@ -187,7 +187,10 @@ extension TransportConformance {
             let transport = try await bench.transport()
             let replies = EventRecorder<Delivery>()
             // A listener's host queue serves as reply queue, so that the raw replies can be looked at.
-            _ = try await transport.listen(on: .topic(bench.topic + "-replies", server: "r"), prefetch: 100) {
+            _ = try await transport.listen(
+                on: .server(.topic(bench.topic + "-replies", server: "r")),
+                prefetch: 100
+            ) {
                 replies.record($0)
             }
             let queue = "\(bench.topic)-replies.r"

@@ -54,7 +54,9 @@ public enum TransportConformance {
     }
 
     /// All checks.
-    public static var checks: [Check] { self.routing + self.delivery + self.faults + self.calls + self.servers }
+    public static var checks: [Check] {
+        self.routing + self.queues + self.delivery + self.faults + self.calls + self.servers
+    }
 
     /// What a check works with: a harness, and a topic that no other check uses.
     struct Bench: Sendable {
@@ -74,7 +76,10 @@ public enum TransportConformance {
             prefetch: Int = 100
         ) async throws -> (any Listener, EventRecorder<Delivery>) {
             let received = EventRecorder<Delivery>()
-            let listener = try await transport.listen(on: .topic(self.topic, server: server), prefetch: prefetch) {
+            let listener = try await transport.listen(
+                on: .server(.topic(self.topic, server: server)),
+                prefetch: prefetch
+            ) {
                 received.record($0)
             }
             return (listener, received)

@@ -41,7 +41,7 @@ import Testing
                 try RabbitMQConfiguration(url: broker.url(virtualHost: virtualHost, scheme: "rabbit"))
             )
             let error = await #expect(throws: RPCError.self) {
-                _ = try await transport.listen(on: .topic("wt", server: "h1"), prefetch: 1) { _ in }
+                _ = try await transport.listen(on: .server(.topic("wt", server: "h1")), prefetch: 1) { _ in }
             }
             #expect(error?.message.contains("x-max-length") == true, "\(error?.message ?? "")")
             await transport.close()

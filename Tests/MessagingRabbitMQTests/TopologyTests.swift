@@ -111,7 +111,7 @@ import Testing
             let url = broker.url(virtualHost: virtualHost, scheme: "rabbit")
             let options = capture.options.isEmpty ? "" : "?\(capture.options)"
             let transport = RabbitMQTransport(try RabbitMQConfiguration(url: url + options))
-            let listener = try await transport.listen(on: .topic("wt", server: "h1"), prefetch: 10) { _ in }
+            let listener = try await transport.listen(on: .server(.topic("wt", server: "h1")), prefetch: 10) { _ in }
             _ = try await transport.openReplyQueue(deadline: .now + .seconds(20))
             let found = try await self.objects(of: broker, virtualHost: virtualHost)
             #expect(found.normalized() == capture.running.normalized())

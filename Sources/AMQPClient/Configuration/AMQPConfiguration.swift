@@ -71,6 +71,10 @@ public struct AMQPConfiguration: Sendable {
     ///
     /// 64 MiB by default.
     public var maxBodySize: Int
+    /// Whether messages that name no user carry the one that is logged in; no by default.
+    ///
+    /// The broker checks it against the log-in (AMQP's `user-id`), so that receivers can rely on it. With the mechanism EXTERNAL the broker alone knows the user, and nothing is added.
+    public var sendsUserID = false
     /// The pauses between attempts to connect again.
     public var backoff: Backoff
 

@@ -59,8 +59,12 @@ extension AMQPConnection {
 
     private func send(_ request: PublishRequest, on wire: WireChannel) throws(AMQPError) {
         guard let transport else { return }
+        var message = request.message
+        if self.configuration.sendsUserID, message.properties.userID == nil {
+            message.properties.userID = transport.host.user
+        }
         try transport.append(
-            request.message,
+            message,
             exchange: request.exchange,
             routingKey: request.routingKey,
             mandatory: request.mandatory,

@@ -271,7 +271,7 @@ public struct RPCClient: Sendable {
         guard timeout > .zero else {
             throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
         }
-        let deadline = ContinuousClock.now + timeout
+        let deadline = self.transport.clock.now + timeout
         let replyQueue: String
         do {
             replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
@@ -295,7 +295,7 @@ public struct RPCClient: Sendable {
             )
         } catch {
             // Written and unconfirmed when the caller's time was over: to the caller that is a timeout as any other.
-            let isTimeout = error.code == .connectionLost && deadline <= .now
+            let isTimeout = error.code == .connectionLost && deadline <= self.transport.clock.now
             throw try self.explain(isTimeout ? RPCError(.timeout, error.message, cause: error) : error, request)
         }
         let reply: ReplyPayload
@@ -316,7 +316,10 @@ public struct RPCClient: Sendable {
             try await self.transport.send(
                 Message(body: request.encoded()),
                 to: destination,
-                options: SendOptions(isMandatory: !target.isFanout, deadline: .now + self.options.timeout)
+                options: SendOptions(
+                    isMandatory: !target.isFanout,
+                    deadline: self.transport.clock.now + self.options.timeout
+                )
             )
         } catch {
             throw try self.explain(error, request)

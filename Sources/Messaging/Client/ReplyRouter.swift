@@ -33,10 +33,15 @@ public final class ReplyRouter: Sendable {
         var lateReplies = 0
     }
 
+    private let clock: any MessagingClock
     private let state = Mutex(State())
 
     /// Creates a router without calls.
-    public init() {}
+    ///
+    /// - Parameter clock: The time by which calls end; the continuous clock by default.
+    public init(clock: any MessagingClock = ContinuousClock()) {
+        self.clock = clock
+    }
 
     /// How many replies came for calls that had ended before, or were never made here.
     public var lateReplies: Int { self.state.withLock(\.lateReplies) }
@@ -69,7 +74,7 @@ public final class ReplyRouter: Sendable {
                 continue
             }
             if reply.isHeartbeat {
-                self.state.withLock { $0.calls[id]?.heardAt = .now }
+                self.state.withLock { $0.calls[id]?.heardAt = self.clock.now }
             } else {
                 self.finish(id, .success(reply), isReply: true)
             }
@@ -92,7 +97,7 @@ public final class ReplyRouter: Sendable {
     /// Expects a reply; to be called before the request is sent.
     package func expect(_ id: String, deadline: ContinuousClock.Instant, monitorTimeout: Duration?) {
         self.state.withLock { state in
-            var call = Call(deadline: deadline, monitorTimeout: monitorTimeout, startedAt: .now)
+            var call = Call(deadline: deadline, monitorTimeout: monitorTimeout, startedAt: self.clock.now)
             call.outcome = state.closedBy.map { .failure($0) }
             state.calls[id] = call
             self.arm(&state, for: call.limit)
@@ -153,9 +158,9 @@ public final class ReplyRouter: Sendable {
         if let armedFor = state.armedFor, armedFor <= instant { return }
         state.timer?.cancel()
         state.armedFor = instant
-        state.timer = Task { [weak self] in
+        state.timer = Task { [weak self, clock] in
             do {
-                try await ContinuousClock().sleep(until: instant)
+                try await clock.sleep(until: instant, tolerance: nil)
             } catch {
                 return  // Replaced by an earlier timer, or no call is left.
             }
@@ -164,7 +169,7 @@ public final class ReplyRouter: Sendable {
     }
 
     private func expire() {
-        let now = ContinuousClock.now
+        let now = self.clock.now
         let overdue: [(String, RPCError)] = self.state.withLock { state in
             var overdue: [(String, RPCError)] = []
             var next: ContinuousClock.Instant?

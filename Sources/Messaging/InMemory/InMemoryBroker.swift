@@ -8,6 +8,7 @@ internal import Synchronization
 public final class InMemoryBroker: Sendable {
     struct QueuedMessage: Sendable {
         let message: Message
+        let userID: String
         let expiresAt: ContinuousClock.Instant?
         var isRedelivered = false
     }
@@ -25,6 +26,8 @@ public final class InMemoryBroker: Sendable {
         var consumers: [Consumer] = []
         /// Whose turn it is.
         var turn = 0
+        /// Whether it goes with its last consumer.
+        var isAutoDeleted = false
     }
 
     private struct Unacknowledged {
@@ -51,10 +54,18 @@ public final class InMemoryBroker: Sendable {
         var unblocked: Eventual<Void>?
     }
 
+    /// The time by which messages expire.
+    let clock: any MessagingClock
+
     private let state = Mutex(State())
 
     /// Creates a broker without queues.
-    public init() {}
+    ///
+    /// - Parameter clock: The time by which messages expire, and that of all transports on this broker; the continuous
+    ///   clock by default.
+    public init(clock: any MessagingClock = ContinuousClock()) {
+        self.clock = clock
+    }
 
     // MARK: What tests may do to it
 
@@ -101,9 +112,9 @@ public final class InMemoryBroker: Sendable {
     // MARK: For the transport
 
     /// Makes a queue, if there is none of the name, and binds it.
-    func declare(_ queue: String, boundTo route: Route?) {
+    func declare(_ queue: String, boundTo route: Route? = nil, isAutoDeleted: Bool = false) {
         self.state.withLock { state in
-            if state.queues[queue] == nil { state.queues[queue] = Queue() }
+            if state.queues[queue] == nil { state.queues[queue] = Queue(isAutoDeleted: isAutoDeleted) }
             guard let route, state.bindings[route]?.contains(queue) != true else { return }
             state.bindings[route, default: []].append(queue)
         }
@@ -111,7 +122,7 @@ public final class InMemoryBroker: Sendable {
 
     /// Publishes to an exchange, or with `nil` for one straight to the queue that the key names; answers whether a
     /// queue took the message.
-    func publish(_ message: Message, exchange: String?, key: String) -> Bool {
+    func publish(_ message: Message, from userID: String, exchange: String?, key: String) -> Bool {
         self.state.withLock { state in
             let queues: [String]
             if let exchange {
@@ -120,17 +131,40 @@ public final class InMemoryBroker: Sendable {
                 queues = state.queues[key] == nil ? [] : [key]
             }
             for queue in queues {
-                let expiresAt = message.timeToLive.map { ContinuousClock.now + $0 }
-                state.queues[queue]?.messages.append(QueuedMessage(message: message, expiresAt: expiresAt))
-                Self.dispatch(queue, &state)
+                let expiresAt = message.timeToLive.map { self.clock.now + $0 }
+                state.queues[queue]?.messages.append(
+                    QueuedMessage(message: message, userID: userID, expiresAt: expiresAt)
+                )
+                self.dispatch(queue, &state)
             }
             return !queues.isEmpty
         }
     }
 
+    /// Holds a message for a time and then puts it into a queue, if that is still there.
+    ///
+    /// In a task of its own, because the message outlives its sender.
+    func publish(_ message: Message, from userID: String, queue: String, after delay: Duration) {
+        Task { [weak self, clock] in
+            do {
+                try await clock.sleep(delay)
+            } catch {
+                return  // Nobody cancels it.
+            }
+            _ = self?.publish(message, from: userID, exchange: nil, key: queue)
+        }
+    }
+
+    /// What is in a queue and who consumes it.
+    func status(of queue: String) -> QueueStatus? {
+        self.state.withLock { state in
+            state.queues[queue].map { QueueStatus(consumers: $0.consumers.count, messages: $0.messages.count) }
+        }
+    }
+
     /// Waits while publishers are stopped.
     func waitUntilUnblocked(deadline: ContinuousClock.Instant?) async throws {
-        try await self.state.withLock(\.unblocked)?.value(until: deadline)
+        try await self.state.withLock(\.unblocked)?.value(until: deadline, clock: self.clock)
     }
 
     /// Adds a consumer; deliveries begin before this returns.
@@ -147,16 +181,24 @@ public final class InMemoryBroker: Sendable {
             state.queues[queue]?.consumers.append(
                 Consumer(id: id, prefetch: prefetch, deliver: deliver, onCancelled: onCancelled)
             )
-            Self.dispatch(queue, &state)
+            self.dispatch(queue, &state)
             return id
         }
     }
 
     /// Removes consumers; what they had not acknowledged stays theirs until it is settled or given back.
+    ///
+    /// Queues that go with their last consumer go now.
     func cancel(_ consumers: [UInt64]) {
-        self.state.withLock { state in
-            for name in state.queues.keys { state.queues[name]?.consumers.removeAll { consumers.contains($0.id) } }
+        let deleted = self.state.withLock { state in
+            var deleted: [String] = []
+            for (name, queue) in state.queues where queue.consumers.contains(where: { consumers.contains($0.id) }) {
+                state.queues[name]?.consumers.removeAll { consumers.contains($0.id) }
+                if queue.isAutoDeleted, state.queues[name]?.consumers.isEmpty == true { deleted.append(name) }
+            }
+            return deleted
         }
+        for name in deleted { self.deleteQueue(name) }
     }
 
     /// Acknowledges; answers the tags that were outstanding.
@@ -183,7 +225,7 @@ public final class InMemoryBroker: Sendable {
                     state.queues[entry.queue]?.messages.insert(message, at: 0)
                 }
             }
-            for queue in queues { Self.dispatch(queue, &state) }
+            for queue in queues { self.dispatch(queue, &state) }
             return settled
         }
     }
@@ -199,9 +241,9 @@ public final class InMemoryBroker: Sendable {
     /// Hands messages out while a consumer has room, in turn.
     ///
     /// Within the lock, so that the order stays; what is called returns at once by the contract of `Transport.listen`.
-    private static func dispatch(_ name: String, _ state: inout State) {
+    private func dispatch(_ name: String, _ state: inout State) {
         guard var queue = state.queues[name], !queue.consumers.isEmpty, !queue.messages.isEmpty else { return }
-        let now = ContinuousClock.now
+        let now = self.clock.now
         var taken = 0
         for message in queue.messages {
             if let expiresAt = message.expiresAt, expiresAt <= now {
@@ -228,6 +270,9 @@ public final class InMemoryBroker: Sendable {
             consumer.deliver([
                 Delivery(
                     body: message.message.body,
+                    headers: message.message.headers,
+                    userID: message.userID,
+                    queue: name,
                     timeToLive: message.message.timeToLive,
                     isRedelivered: message.isRedelivered,
                     receivedAt: now,

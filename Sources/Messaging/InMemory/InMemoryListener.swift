@@ -1,7 +1,16 @@
 internal import Synchronization
 
-/// A server's three queues at an ``InMemoryBroker``.
+/// A listener's queues at an ``InMemoryBroker``: the three of a server, or one.
 final class InMemoryListener: Listener {
+    struct Queue: Sendable {
+        let name: String
+        var route: InMemoryBroker.Route?
+        /// Whether it is this listener's alone, and goes with it.
+        var isOwn = false
+        /// Whether it goes with its last consumer.
+        var isAutoDeleted = false
+    }
+
     private struct State {
         var consumers: [UInt64] = []
         var isConsuming = true
@@ -10,25 +19,19 @@ final class InMemoryListener: Listener {
     }
 
     private let broker: InMemoryBroker
-    private let queues: [(name: String, route: InMemoryBroker.Route)]
+    private let queues: [Queue]
     private let prefetch: Int
     private let onDeliveries: @Sendable ([Delivery]) -> Void
     private let state = Mutex(State())
 
     init(
         _ broker: InMemoryBroker,
-        topic: String,
-        server: String,
-        exchange: String,
+        queues: [Queue],
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) {
         self.broker = broker
-        self.queues = [
-            (topic, InMemoryBroker.Route(exchange: exchange, key: topic)),
-            ("\(topic).\(server)", InMemoryBroker.Route(exchange: exchange, key: "\(topic).\(server)")),
-            ("\(topic)_fanout_\(makeUniqueID())", InMemoryBroker.Route(exchange: "\(topic)_fanout", key: "")),
-        ]
+        self.queues = queues
         self.prefetch = prefetch
         self.onDeliveries = onDeliveries
     }
@@ -52,10 +55,10 @@ final class InMemoryListener: Listener {
     }
 
     private func consume(_ index: Int) {
-        let (name, route) = self.queues[index]
+        let queue = self.queues[index]
         let generation = self.state.withLock(\.generation)
-        self.broker.declare(name, boundTo: route)
-        let consumer = self.broker.consume(name, prefetch: self.prefetch) { [onDeliveries] deliveries in
+        self.broker.declare(queue.name, boundTo: queue.route, isAutoDeleted: queue.isAutoDeleted)
+        let consumer = self.broker.consume(queue.name, prefetch: self.prefetch) { [onDeliveries] deliveries in
             onDeliveries(deliveries.map { $0.with(generation: generation) })
         } onCancelled: { [weak self] in
             // The queue was deleted under the consumer: declare and consume it again, as after a `basic.cancel`.
@@ -88,7 +91,7 @@ final class InMemoryListener: Listener {
         await self.stopConsuming()
         self.broker.requeueAll(of: self.state.withLock(\.consumers))
         // A fanout queue belongs to its listener alone (wire contract 1.4); the others wait for the next one.
-        self.broker.deleteQueue(self.queues[2].name)
+        for queue in self.queues where queue.isOwn { self.broker.deleteQueue(queue.name) }
     }
 }
 
@@ -99,10 +102,50 @@ extension Delivery {
             contentType: self.contentType,
             contentEncoding: self.contentEncoding,
             compression: self.compression,
+            headers: self.headers,
+            userID: self.userID,
+            queue: self.queue,
             timeToLive: self.timeToLive,
             isRedelivered: self.isRedelivered,
             receivedAt: self.receivedAt,
             token: Token(tag: self.token.tag, generation: generation)
         )
+    }
+}
+
+extension InMemoryListener.Queue {
+    /// The queues of a source.
+    static func all(of source: Source, exchange: String) throws(RPCError) -> [InMemoryListener.Queue] {
+        switch source {
+        case .server(let target): try self.server(target, exchange: exchange, isAutoDeleted: false)
+        case .control(let target): try self.server(target.control, exchange: exchange, isAutoDeleted: true)
+        case .queue(let name): [Self(name: name)]
+        case .deadLetters(let topic): [Self(name: self.deadLetters(topic))]
+        }
+    }
+
+    static func deadLetters(_ topic: String) -> String { "\(topic)_dead_letters" }
+
+    private static func server(
+        _ target: Target,
+        exchange: String,
+        isAutoDeleted: Bool
+    ) throws(RPCError) -> [InMemoryListener.Queue] {
+        let target = try target.validated()
+        guard let server = target.server else {
+            throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
+        }
+        let topic = target.topic
+        let exchange = target.exchange ?? exchange
+        let host = "\(topic).\(server)"
+        return [
+            Self(name: topic, route: .init(exchange: exchange, key: topic), isAutoDeleted: isAutoDeleted),
+            Self(name: host, route: .init(exchange: exchange, key: host), isAutoDeleted: isAutoDeleted),
+            Self(
+                name: "\(topic)_fanout_\(makeUniqueID())",
+                route: .init(exchange: "\(topic)_fanout", key: ""),
+                isOwn: true
+            ),
+        ]
     }
 }

@@ -8,7 +8,9 @@ internal import Synchronization
 /// ```
 public final class InMemoryTransport: Transport {
     /// The calls that wait for a reply over this transport.
-    public let replies = ReplyRouter()
+    public let replies: ReplyRouter
+    /// The broker's clock.
+    public var clock: any MessagingClock { self.broker.clock }
 
     private enum ReplyQueue {
         case none
@@ -23,6 +25,7 @@ public final class InMemoryTransport: Transport {
 
     private let broker: InMemoryBroker
     private let exchange: String
+    private let user: String
     private let state = Mutex(State())
 
     /// Creates a transport.
@@ -30,9 +33,12 @@ public final class InMemoryTransport: Transport {
     /// - Parameters:
     ///   - broker: The broker that it shares with its peers.
     ///   - exchange: The control exchange; `openstack` by default.
-    public init(_ broker: InMemoryBroker, exchange: String = "openstack") {
+    ///   - user: The name that receivers see as that of a verified sender; `guest` by default.
+    public init(_ broker: InMemoryBroker, exchange: String = "openstack", user: String = "guest") {
         self.broker = broker
         self.exchange = exchange
+        self.user = user
+        self.replies = ReplyRouter(clock: broker.clock)
     }
 
     /// Opens the reply queue at the first call; see ``Transport``.
@@ -45,7 +51,7 @@ public final class InMemoryTransport: Transport {
         return self.state.withLock { state in
             if case .open(let name, _) = state.replyQueue { return name }
             let name = "reply_" + makeUniqueID()
-            self.broker.declare(name, boundTo: nil)
+            self.broker.declare(name)
             let consumer = self.consumeReplies(name)
             state.replyQueue = .open(name: name, consumer: consumer)
             return name
@@ -62,7 +68,7 @@ public final class InMemoryTransport: Transport {
     }
 
     private func restoreReplies(_ name: String) {
-        self.broker.declare(name, boundTo: nil)
+        self.broker.declare(name)
         let consumer = self.consumeReplies(name)
         self.state.withLock { $0.replyQueue = .open(name: name, consumer: consumer) }
     }
@@ -76,7 +82,7 @@ public final class InMemoryTransport: Transport {
     /// - Throws: `RPCError`: `noSuchServer`, `timeout`, `blocked`, `closed`.
     public func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
         try self.checkOpen()
-        if let deadline = options.deadline, deadline <= .now {
+        if let deadline = options.deadline, deadline <= self.clock.now {
             throw RPCError(.timeout, "the deadline had passed before the message was sent")
         }
         do {
@@ -84,45 +90,75 @@ public final class InMemoryTransport: Transport {
         } catch {
             throw RPCError(.blocked, "the broker has stopped all publishers and did not resume in time", cause: error)
         }
-        let isRouted =
-            switch destination {
-            case .topic(let topic, let exchange):
-                self.broker.publish(message, exchange: exchange ?? self.exchange, key: topic)
-            case .server(let server, let topic, let exchange):
-                self.broker.publish(message, exchange: exchange ?? self.exchange, key: "\(topic).\(server)")
-            case .fanout(let topic):
-                self.broker.publish(message, exchange: "\(topic)_fanout", key: "")
-            case .queue(let name):
-                self.broker.publish(message, exchange: nil, key: name)
+        if let delay = options.delay {
+            guard case .queue(let name) = destination else {
+                throw RPCError(.invalidTarget, "only a message to a queue by its name can be delayed")
             }
+            return self.broker.publish(message, from: self.user, queue: name, after: delay)
+        }
+        let (exchange, key): (String?, String)
+        switch destination {
+        case .topic(_, let name), .server(_, _, let name):
+            exchange = name ?? self.exchange
+            key = Self.queue(of: destination) ?? ""
+        case .fanout(let topic): (exchange, key) = ("\(topic)_fanout", "")
+        case .queue(let name): (exchange, key) = (nil, name)
+        case .deadLetters(let topic):
+            (exchange, key) = (nil, InMemoryListener.Queue.deadLetters(topic))
+            self.broker.declare(key)
+        }
+        let isRouted = self.broker.publish(message, from: self.user, exchange: exchange, key: key)
         guard isRouted || !options.isMandatory else {
             throw RPCError(.noSuchServer, "no queue takes what is sent to \(destination)")
         }
     }
 
-    /// Listens on a server's addresses; see ``Transport``.
+    /// The queue that a destination stands for, by the names of wire contract 1.1.
+    private static func queue(of destination: Destination) -> String? {
+        switch destination {
+        case .topic(let topic, _): topic
+        case .server(let server, let topic, _): "\(topic).\(server)"
+        case .queue(let name): name
+        case .deadLetters(let topic): InMemoryListener.Queue.deadLetters(topic)
+        case .fanout: nil
+        }
+    }
+
+    /// Looks at a queue; see ``Transport``.
     ///
     /// - Parameters:
-    ///   - target: Topic and server; both are needed.
-    ///   - prefetch: How many unacknowledged messages each of the three queues may have here.
+    ///   - destination: What the queue stands for.
+    ///   - deadline: Without a meaning here: the answer is there at once.
+    /// - Returns: What is in the queue, or `nil` where there is none.
+    /// - Throws: `RPCError` with the code `closed`.
+    public func status(
+        of destination: Destination,
+        deadline: ContinuousClock.Instant?
+    ) async throws(RPCError) -> QueueStatus? {
+        try self.checkOpen()
+        return Self.queue(of: destination).flatMap { self.broker.status(of: $0) }
+    }
+
+    /// Listens; see ``Transport``.
+    ///
+    /// - Parameters:
+    ///   - source: Where the messages come from.
+    ///   - prefetch: How many unacknowledged messages each queue may have here.
     ///   - onDeliveries: Called with what has arrived, in order; must return at once.
     /// - Returns: What settles the deliveries and ends the listening.
-    /// - Throws: `RPCError`: `invalidTarget`, `closed`.
+    /// - Throws: `RPCError`: `invalidTarget`, `noSuchServer`, `closed`.
     public func listen(
-        on target: Target,
+        on source: Source,
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
         try self.checkOpen()
-        let target = try target.validated()
-        guard let server = target.server else {
-            throw RPCError(.invalidTarget, "a listener needs a server name beside topic '\(target.topic)'")
+        if case .queue(let name) = source, self.broker.status(of: name) == nil {
+            throw RPCError(.noSuchServer, "there is no queue '\(name)' to listen on")
         }
         let listener = InMemoryListener(
             self.broker,
-            topic: target.topic,
-            server: server,
-            exchange: target.exchange ?? self.exchange,
+            queues: try InMemoryListener.Queue.all(of: source, exchange: self.exchange),
             prefetch: prefetch,
             onDeliveries: onDeliveries
         )

@@ -37,11 +37,12 @@ extension RPCServer {
         let isDone: Bool
         if Task.isCancelled {
             // The grace period is over, or the server's task was cancelled: what was done is still worth a word.
+            let now = self.clock.now
             isDone = await self.outlivingCancellation { [replySender] in
                 await replySender.offer(
                     reply,
                     to: address,
-                    deadline: min(deadline ?? .now + .seconds(3), .now + .seconds(3))
+                    deadline: min(deadline ?? now + .seconds(3), now + .seconds(3))
                 )
             }
         } else {
@@ -88,7 +89,7 @@ extension RPCServer {
             group.addTask { try await handler.run(context, arguments) }
             group.addTask {
                 do {
-                    try await Task.sleep(for: timeLimit)
+                    try await self.clock.sleep(timeLimit)
                 } catch {
                     return nil  // The handler has ended, or is to end because the server does.
                 }
@@ -114,14 +115,14 @@ extension RPCServer {
         return await withTaskGroup(of: ReplyPayload?.self) { group in
             defer { group.cancelAll() }
             group.addTask { await body() }
-            group.addTask { [replySender] in
+            group.addTask { [replySender, clock = self.clock] in
                 while !Task.isCancelled {
                     do {
-                        try await Task.sleep(for: interval)
+                        try await clock.sleep(interval)
                     } catch {
                         break  // The method has ended.
                     }
-                    _ = await replySender.offer(.heartbeat, to: address, deadline: .now + interval)
+                    _ = await replySender.offer(.heartbeat, to: address, deadline: clock.now + interval)
                 }
                 return nil
             }

@@ -35,6 +35,7 @@ public final class RPCServer: Sendable {
     public let target: Target
 
     let transport: any Transport
+    var clock: any MessagingClock { self.transport.clock }
     let dispatcher: RPCDispatcher
     let configuration: Configuration
     let logger: Logger
@@ -129,7 +130,8 @@ public final class RPCServer: Sendable {
     private func listen(on target: Target) async throws -> (any Listener)? {
         try await withThrowingTaskGroup(of: (any Listener)?.self) { group in
             group.addTask { [intake] in
-                try await self.transport.listen(on: target, prefetch: self.configuration.prefetch) { deliveries in
+                try await self.transport.listen(on: .server(target), prefetch: self.configuration.prefetch) {
+                    deliveries in
                     intake.offer(deliveries)
                 }
             }
@@ -159,7 +161,7 @@ public final class RPCServer: Sendable {
             await self.settle(listener)
             group.addTask {
                 do {
-                    try await Task.sleep(for: self.configuration.gracePeriod)
+                    try await self.clock.sleep(self.configuration.gracePeriod)
                     self.logger.info("the grace period is over; running handlers are cancelled")
                 } catch {
                     // All handlers ended in time.
@@ -292,7 +294,7 @@ public final class RPCServer: Sendable {
             let failure = RemoteFailure(className: "ValueError", module: "builtins", message: error.message)
             return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
         }
-        if let deadline = self.deadline(of: delivery), deadline <= .now {
+        if let deadline = self.deadline(of: delivery), deadline <= self.clock.now {
             self.logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
             return .drop
         }

@@ -73,7 +73,7 @@ final class ReplySender: Sendable {
         to address: ReplyAddress,
         deadline: ContinuousClock.Instant?
     ) async -> Attempt {
-        let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
+        let limit = self.limit(deadline)
         do {
             try await self.transport.send(
                 Message(body: reply.encoded(messageID: address.messageID)),
@@ -97,7 +97,7 @@ final class ReplySender: Sendable {
 
     /// Offers a reply that was not taken again, until it is or the caller has given up.
     func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
-        let limit = min(deadline ?? .now + self.retryLimit, .now + self.retryLimit)
+        let limit = self.limit(deadline)
         let (verdict, isFirst, isCrowded) = self.asked.withLock { asked in
             let isFirst = asked[address.queue] == nil
             var verdict = asked[address.queue] ?? Verdict()
@@ -113,7 +113,7 @@ final class ReplySender: Sendable {
             return
         }
         do {
-            if !isCrowded, try await verdict.isBack.value(until: limit) {
+            if !isCrowded, try await verdict.isBack.value(until: limit, clock: self.transport.clock) {
                 _ = await self.offer(reply, to: address, deadline: limit)
                 return
             }
@@ -131,11 +131,11 @@ final class ReplySender: Sendable {
     ) async -> Bool {
         var last = Attempt.failed
         var hasLastTry = false
-        while ContinuousClock.now + .milliseconds(250) < limit, !hasLastTry {
+        while self.transport.clock.now + .milliseconds(250) < limit, !hasLastTry {
             // One more try after the stop, for a caller that is just reconnecting.
             hasLastTry = self.stopped.isResolved
             do {
-                try await Task.sleep(for: .milliseconds(250))
+                try await self.transport.clock.sleep(.milliseconds(250))
             } catch {
                 break  // The server's grace period is over.
             }
@@ -151,25 +151,31 @@ final class ReplySender: Sendable {
         return false
     }
 
+    /// Until when a reply is offered: the caller's patience, or the server's.
+    private func limit(_ deadline: ContinuousClock.Instant?) -> ContinuousClock.Instant {
+        let limit = self.transport.clock.now + self.retryLimit
+        return deadline.map { min($0, limit) } ?? limit
+    }
+
     private func isGone(_ queue: String) -> Bool {
         self.gone.withLock { gone in
             guard let until = gone[queue] else { return false }
-            if until > .now { return true }
+            if until > self.transport.clock.now { return true }
             gone[queue] = nil
             return false
         }
     }
 
     private func remember(_ queue: String) {
+        let now = self.transport.clock.now
         self.gone.withLock { gone in
             if gone.count >= Self.maximumGone {
-                let now = ContinuousClock.now
                 gone = gone.filter { $0.value > now }
                 if gone.count >= Self.maximumGone, let oldest = gone.min(by: { $0.value < $1.value }) {
                     gone[oldest.key] = nil
                 }
             }
-            gone[queue] = .now + .seconds(60)
+            gone[queue] = now + .seconds(60)
         }
     }
 }

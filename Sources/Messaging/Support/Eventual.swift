@@ -42,17 +42,22 @@ package final class Eventual<Value: Sendable>: Sendable {
 
     /// Waits for the value.
     ///
-    /// - Parameter deadline: When to give up; `nil` for never.
+    /// - Parameters:
+    ///   - deadline: When to give up; `nil` for never.
+    ///   - clock: Whose time it is.
     /// - Returns: The value.
     /// - Throws: The error that came in its place, ``DeadlinePassed``, or `CancellationError`.
-    package func value(until deadline: ContinuousClock.Instant? = nil) async throws -> Value {
+    package func value(
+        until deadline: ContinuousClock.Instant? = nil,
+        clock: any MessagingClock = ContinuousClock()
+    ) async throws -> Value {
         if let outcome = self.state.withLock(\.outcome) { return try outcome.get() }
         guard let deadline else { return try await self.valueOrCancellation() }
         return try await withThrowingTaskGroup(of: Value.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await self.valueOrCancellation() }
             group.addTask {
-                try await ContinuousClock().sleep(until: deadline)
+                try await clock.sleep(until: deadline, tolerance: nil)
                 throw DeadlinePassed()
             }
             guard let value = try await group.next() else { throw CancellationError() }

@@ -6,6 +6,9 @@ public protocol Transport: Sendable {
     /// The calls that wait for a reply over this transport; shared by all clients on it.
     var replies: ReplyRouter { get }
 
+    /// The time by which everything over this transport waits and gives up; tests may stop it.
+    var clock: any MessagingClock { get }
+
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
     /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
@@ -28,22 +31,40 @@ public protocol Transport: Sendable {
     ///   `rejected`, `tooLarge`, `unreachable`, `closed`.
     func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError)
 
-    /// Starts to listen on a server's three addresses: its topic, its host, and the topic's fanout.
+    /// Starts to listen: on a server's three addresses, or on one queue.
     ///
     /// - Parameters:
-    ///   - target: Topic and server; both are needed.
-    ///   - prefetch: How many unacknowledged messages each of the three may have at the listener.
+    ///   - source: Where the messages come from.
+    ///   - prefetch: How many unacknowledged messages each queue may have at the listener.
     ///   - onDeliveries: Called with what has arrived, in order; must return at once.
     /// - Returns: What settles the deliveries and ends the listening; the broker has confirmed all consumers.
-    /// - Throws: `invalidTarget`, `unreachable`, `closed`, and what the broker refuses.
+    /// - Throws: `invalidTarget`, `noSuchServer` where a named queue does not exist, `unreachable`, `closed`, and what
+    ///   the broker refuses.
     func listen(
-        on target: Target,
+        on source: Source,
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener
 
+    /// Looks at the queue that a destination stands for.
+    ///
+    /// - Parameters:
+    ///   - destination: A topic, a server, a queue or dead letters; a fanout has no queue of its own.
+    ///   - deadline: When to give up; `nil` for never.
+    /// - Returns: What is in the queue and who consumes it, or `nil` where there is no such queue.
+    /// - Throws: `timeout`, `unreachable`, `closed`.
+    func status(
+        of destination: Destination,
+        deadline: ContinuousClock.Instant?
+    ) async throws(RPCError) -> QueueStatus?
+
     /// Ends all use of the transport; calls that wait end with `closed`. Bounded in time.
     func close() async
+}
+
+extension Transport {
+    /// The continuous clock.
+    public var clock: any MessagingClock { ContinuousClock() }
 }
 
 /// A server's hold on its queues.
@@ -69,6 +90,19 @@ public protocol Listener: Sendable {
     func close() async
 }
 
+/// What a listener listens on.
+public enum Source: Sendable, Hashable {
+    /// A server's addresses: its topic, its host, and the topic's fanout; the target names topic and server.
+    case server(Target)
+    /// The same three of a server's control topic (``Target/control``), over a connection of their own, so that a worker
+    /// whose work has piled up still answers. They are gone with their server.
+    case control(Target)
+    /// A queue that exists, by its name.
+    case queue(String)
+    /// The requests to a topic that were given up.
+    case deadLetters(topic: String)
+}
+
 /// Where a message goes.
 public enum Destination: Sendable, Hashable {
     /// Any server of a topic.
@@ -79,6 +113,37 @@ public enum Destination: Sendable, Hashable {
     case fanout(String)
     /// A queue by its name: where replies go.
     case queue(String)
+    /// Where requests to a topic go that were given up: a queue that lasts, and is made when it is first needed.
+    case deadLetters(topic: String)
+}
+
+/// What a broker says of a queue.
+public struct QueueStatus: Sendable, Hashable {
+    /// How many consume it.
+    public let consumers: Int
+    /// How many messages wait in it, those that were handed out not included.
+    public let messages: Int
+
+    /// Creates a status; for transports.
+    ///
+    /// - Parameters:
+    ///   - consumers: How many consume the queue.
+    ///   - messages: How many messages wait in it.
+    public init(consumers: Int, messages: Int) {
+        self.consumers = consumers
+        self.messages = messages
+    }
+}
+
+/// Which of a transport's connections carries a message.
+public struct Lane: Sendable, Hashable {
+    private enum Kind { case work, control }
+    private let kind: Kind
+
+    /// The one that carries requests and replies; the default.
+    public static let work = Lane(kind: .work)
+    /// The one that is kept free for questions about a worker.
+    public static let control = Lane(kind: .control)
 }
 
 /// A message on its way out.
@@ -87,15 +152,19 @@ public struct Message: Sendable {
     public var body: [UInt8]
     /// How long the message may wait in a queue before the broker drops it; `nil` for ever.
     public var timeToLive: Duration?
+    /// What travels beside the body; oslo.messaging sends none and reads none but its compression (wire contract 2.2).
+    public var headers: [String: String]
 
     /// Creates a message.
     ///
     /// - Parameters:
     ///   - body: JSON text in UTF-8.
     ///   - timeToLive: How long it may wait in a queue; `nil` (the default) for ever.
-    public init(body: [UInt8], timeToLive: Duration? = nil) {
+    ///   - headers: What travels beside the body; nothing by default.
+    public init(body: [UInt8], timeToLive: Duration? = nil, headers: [String: String] = [:]) {
         self.body = body
         self.timeToLive = timeToLive
+        self.headers = headers
     }
 }
 
@@ -105,15 +174,31 @@ public struct SendOptions: Sendable {
     public var isMandatory: Bool
     /// When the sender gives up; `nil` for never.
     public var deadline: ContinuousClock.Instant?
+    /// Which connection carries the message.
+    public var lane: Lane
+    /// How long the broker holds the message before it puts it into the queue; `nil` for not at all.
+    ///
+    /// Only for a queue by its name. The message outlives its sender and the broker; the queue has to be there when the
+    /// time has come.
+    public var delay: Duration?
 
     /// Creates options.
     ///
     /// - Parameters:
     ///   - isMandatory: Whether a message that no queue takes is an error; `false` by default.
     ///   - deadline: When the sender gives up; `nil` (the default) for never.
-    public init(isMandatory: Bool = false, deadline: ContinuousClock.Instant? = nil) {
+    ///   - lane: Which connection carries the message; the one for work by default.
+    ///   - delay: How long the broker holds the message back; `nil` (the default) for not at all.
+    public init(
+        isMandatory: Bool = false,
+        deadline: ContinuousClock.Instant? = nil,
+        lane: Lane = .work,
+        delay: Duration? = nil
+    ) {
         self.isMandatory = isMandatory
         self.deadline = deadline
+        self.lane = lane
+        self.delay = delay
     }
 }
 
@@ -125,8 +210,14 @@ public struct Delivery: Sendable {
     public let contentType: String?
     /// AMQP's content encoding, if the sender gave one.
     public let contentEncoding: String?
-    /// The `compression` header, if there is one (wire contract 2.2).
+    /// The `compression` header, if there is one that the transport did not deal with (wire contract 2.2).
     public let compression: String?
+    /// The headers whose values are text.
+    public let headers: [String: String]
+    /// Who sent the message, as the broker has verified it; `nil` where the sender does not say.
+    public let userID: String?
+    /// The queue that handed the message out.
+    public let queue: String
     /// The time to live with which the message was sent, if any: an upper bound of what is left of it.
     public let timeToLive: Duration?
     /// Whether the broker handed the message out before.
@@ -161,6 +252,9 @@ public struct Delivery: Sendable {
     ///   - contentType: AMQP's content type.
     ///   - contentEncoding: AMQP's content encoding.
     ///   - compression: The `compression` header.
+    ///   - headers: The headers whose values are text.
+    ///   - userID: Who sent the message, as the broker has verified it.
+    ///   - queue: The queue that handed the message out.
     ///   - timeToLive: The time to live with which the message was sent.
     ///   - isRedelivered: Whether the broker handed the message out before.
     ///   - receivedAt: When it arrived; now, by default.
@@ -170,6 +264,9 @@ public struct Delivery: Sendable {
         contentType: String? = "application/json",
         contentEncoding: String? = "utf-8",
         compression: String? = nil,
+        headers: [String: String] = [:],
+        userID: String? = nil,
+        queue: String = "",
         timeToLive: Duration? = nil,
         isRedelivered: Bool = false,
         receivedAt: ContinuousClock.Instant = .now,
@@ -179,6 +276,9 @@ public struct Delivery: Sendable {
         self.contentType = contentType
         self.contentEncoding = contentEncoding
         self.compression = compression
+        self.headers = headers
+        self.userID = userID
+        self.queue = queue
         self.timeToLive = timeToLive
         self.isRedelivered = isRedelivered
         self.receivedAt = receivedAt

@@ -108,7 +108,7 @@ private final class AbsentBroker: Transport {
     }
 
     func listen(
-        on target: Target,
+        on source: Source,
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
@@ -118,6 +118,13 @@ private final class AbsentBroker: Transport {
         } catch {
             throw RPCError(.closed, "waiting was cancelled", cause: error)
         }
+        throw RPCError(.unreachable, "there is no broker")
+    }
+
+    func status(
+        of destination: Destination,
+        deadline: ContinuousClock.Instant?
+    ) async throws(RPCError) -> QueueStatus? {
         throw RPCError(.unreachable, "there is no broker")
     }
 
@@ -146,12 +153,19 @@ private final class SlowAcknowledgement: Transport {
     }
 
     func listen(
-        on target: Target,
+        on source: Source,
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
-        let listener = try await self.transport.listen(on: target, prefetch: prefetch, onDeliveries: onDeliveries)
+        let listener = try await self.transport.listen(on: source, prefetch: prefetch, onDeliveries: onDeliveries)
         return SlowListener(listener: listener, transport: self)
+    }
+
+    func status(
+        of destination: Destination,
+        deadline: ContinuousClock.Instant?
+    ) async throws(RPCError) -> QueueStatus? {
+        try await self.transport.status(of: destination, deadline: deadline)
     }
 
     func close() async { await self.transport.close() }

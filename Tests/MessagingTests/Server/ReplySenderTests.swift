@@ -52,11 +52,18 @@ private final class FailingTransport: Transport {
     }
 
     func listen(
-        on target: Target,
+        on source: Source,
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
         throw self.error
+    }
+
+    func status(
+        of destination: Destination,
+        deadline: ContinuousClock.Instant?
+    ) async throws(RPCError) -> QueueStatus? {
+        throw RPCError(.unreachable, "there is no broker")
     }
 
     func close() async {}
