@@ -1,11 +1,13 @@
 /// What went wrong with a call, a cast or a server, in one type.
 ///
-/// A failure that the remote method itself reported has the code ``Code/remote`` and carries it in ``failure``.
+/// A failure that the remote method itself reported has the code ``Code/remote`` and carries it in ``failure``. So do a
+/// server's refusals, of which those that a caller may have to tell apart have codes of their own.
 public struct RPCError: Error, Sendable {
     /// What kind of error it is.
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case timeout, noSuchServer, remote, invalidTarget, invalidVersion, versionCapExceeded
+            case noSuchMethod, unsupportedVersion, accessDenied, limitExceeded
             case invalidArguments, invalidReply, unreachable, connectionLost, rejected, blocked, tooLarge, closed
         }
         private let kind: Kind
@@ -14,9 +16,18 @@ public struct RPCError: Error, Sendable {
         public static let timeout = Code(kind: .timeout)
         /// No queue takes what is sent to the target: nobody serves this topic, or no such host does.
         public static let noSuchServer = Code(kind: .noSuchServer)
-        /// The remote method was run and answered with a failure, or the server refused the request; see
-        /// ``RPCError/failure``.
+        /// The remote method was run and answered with a failure, or the server refused the request for a reason that has
+        /// no code of its own; see ``RPCError/failure``.
         public static let remote = Code(kind: .remote)
+        /// The server has no such method; ``RPCError/failure`` is what it said.
+        public static let noSuchMethod = Code(kind: .noSuchMethod)
+        /// The server does not offer the version, or the namespace, that the request asks for; ``RPCError/failure`` is
+        /// what it said.
+        public static let unsupportedVersion = Code(kind: .unsupportedVersion)
+        /// The server does not let this caller call this method; ``RPCError/failure`` is what it said.
+        public static let accessDenied = Code(kind: .accessDenied)
+        /// The request is larger than the server takes; ``RPCError/failure`` is what it said.
+        public static let limitExceeded = Code(kind: .limitExceeded)
         /// The target cannot be used for this: a fanout call, a name that AMQP cannot carry.
         public static let invalidTarget = Code(kind: .invalidTarget)
         /// A version that is not `major.minor`.
@@ -49,7 +60,7 @@ public struct RPCError: Error, Sendable {
     public let code: Code
     /// What was wrong and what can be done, for people.
     public let message: String
-    /// The failure that the remote side reported, for ``Code/remote``.
+    /// The failure that the remote side reported, for ``Code/remote`` and the refusals of a server.
     public let failure: RemoteFailure?
     /// The error beneath this one, if there is one.
     public let cause: (any Error)?

@@ -47,7 +47,8 @@ enum Outcome: Sendable {
         }
         let kind: Failure.Kind =
             switch error.code {
-            case .remote: .remote
+            // Whatever a server answered, be it a refusal with a code of its own.
+            case _ where error.failure != nil: .remote
             case .timeout: .timeout
             case .noSuchServer: .undeliverable
             default: .other

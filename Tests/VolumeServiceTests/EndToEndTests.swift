@@ -239,7 +239,11 @@ import Testing
     func `bad arguments are answered with a typed error`(arguments: [String: JSONValue], className: String) async throws
     {
         try await withStage { stage async throws in
-            let client = stage.volumes.on(host: "node-1").client.prepare { $0.version = "3.0" }
+            // Without the contract's own errors, to see what was sent.
+            let client = stage.volumes.on(host: "node-1").client.prepare {
+                $0.version = "3.0"
+                $0.errors = []
+            }
             let error = await #expect(throws: RPCError.self) { _ = try await client.call("create_volume", arguments) }
             #expect(error?.failure?.className == className)
             #expect(try names(in: try #require(stage.directories["node-1"])) == [])

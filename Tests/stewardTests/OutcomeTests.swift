@@ -35,6 +35,13 @@ import Testing
         #expect(outcome.traceback == "Traceback:\n  line 1\n")
     }
 
+    @Test(arguments: [RPCError.Code.noSuchMethod, .unsupportedVersion, .accessDenied, .limitExceeded])
+    func `a refusal of the server is a remote failure`(_ code: RPCError.Code) {
+        let outcome = Outcome(RPCError(code, "so it is", failure: self.notFound))
+        #expect(outcome.exitCode == 1)
+        #expect(outcome.text == "VolumeNotFound (cinder.exception): Volume \"7\"\nnot found")
+    }
+
     @Test(arguments: [
         (RPCError.Code.timeout, "timeout", 3), (.noSuchServer, "undeliverable", 4), (.unreachable, "other", 5),
         (.connectionLost, "other", 5), (.rejected, "other", 5), (.blocked, "other", 5), (.invalidReply, "other", 5),

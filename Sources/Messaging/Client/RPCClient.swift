@@ -24,6 +24,10 @@ public struct RPCClient: Sendable {
         public var version: RPCVersion?
         /// The latest version that may be asked for, to stay compatible with older servers; `nil` for any.
         public var versionCap: RPCVersion?
+        /// The errors that calls throw as the service threw them; none by default, as oslo's `allowed_remote_exmods`.
+        ///
+        /// A failure that is none of these is an ``RPCError``. A client that is made for a contract has the contract's.
+        public var errors: [any RemoteFailureInitializable.Type] = []
         /// The context that is sent where a call gives none.
         public var context = RPCContext()
 
@@ -305,7 +309,7 @@ public struct RPCClient: Sendable {
             throw try self.explain(error, request)
         }
         if let failure = reply.failure {
-            throw RPCError(.remote, "\(request.method) at \(self.target) failed: \(failure)", failure: failure)
+            throw self.error(for: failure, of: request.method)
         }
         return reply.result ?? .null
     }

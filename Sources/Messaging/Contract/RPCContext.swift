@@ -12,6 +12,9 @@ public struct RPCContext: Sendable {
         public let method: String
         /// Whether the caller waits for a reply.
         public let isCall: Bool
+        /// The user as whom the caller is logged in at the broker, as the broker has verified; `nil` where the caller did
+        /// not send it, as Python's library does not.
+        public let userID: String?
         /// The id that the sender gave to this message; a repeated delivery has the same one.
         public let uniqueID: String?
         /// When the caller gives up, as far as the message tells; work that cannot end before is in vain.

@@ -9,14 +9,20 @@
 /// }
 /// ```
 public struct RPCEndpoint: Sendable {
+    /// The name of its contract; `nil` where it was made by hand.
+    public let name: String?
     /// The namespace, or `nil` for the null namespace.
     public let namespace: String?
     /// Older names under which the same methods are served.
     public let legacyNamespaces: [String?]
     /// The version that is implemented; requests for later ones are refused.
     public let version: RPCVersion
+    /// Who may call the methods that have no rule of their own.
+    public let access: AccessPolicy
     /// The handlers, by their method's name.
     public let handlers: [String: RPCHandler]
+    /// Methods of the contract that another endpoint of the same server must serve.
+    let servedElsewhere: [RPCHandler]
 
     /// Creates an endpoint.
     ///
@@ -27,18 +33,43 @@ public struct RPCEndpoint: Sendable {
     ///   - namespace: The namespace of all its methods; `nil` (the default) is the null namespace.
     ///   - version: The version that is implemented; 1.0 by default, as for an oslo endpoint without a target.
     ///   - legacyNamespaces: Older names under which the same methods are served.
+    ///   - access: Who may call the methods that have no rule of their own; anyone by default.
     ///   - handlers: The methods and the code that serves them.
     public init(
         namespace: String? = nil,
         version: RPCVersion = .unspecified,
         legacyNamespaces: [String?] = [],
+        access: AccessPolicy = .anyone,
         @RPCHandlersBuilder _ handlers: () -> [RPCHandler]
     ) {
+        self.init(
+            name: nil,
+            namespace: namespace,
+            version: version,
+            legacyNamespaces: legacyNamespaces,
+            access: access,
+            servedElsewhere: [],
+            handlers: handlers()
+        )
+    }
+
+    init(
+        name: String?,
+        namespace: String?,
+        version: RPCVersion,
+        legacyNamespaces: [String?],
+        access: AccessPolicy,
+        servedElsewhere: [RPCHandler],
+        handlers: [RPCHandler]
+    ) {
+        self.name = name
         self.namespace = namespace
         self.legacyNamespaces = legacyNamespaces
         self.version = version
+        self.access = access
+        self.servedElsewhere = servedElsewhere
         var byName: [String: RPCHandler] = [:]
-        for handler in handlers() {
+        for handler in handlers {
             precondition(
                 handler.namespace == namespace,
                 "method \(handler.name) belongs to namespace \(handler.namespace ?? "null"), not \(namespace ?? "null")"

@@ -10,7 +10,11 @@ public struct RPCHandler: Sendable {
     public let delivery: DeliveryContract
     /// How long the handler may run, or `nil` for no limit.
     public let timeLimit: Duration?
+    /// Who may call the method; `nil` for whom its endpoint lets in.
+    public let access: AccessPolicy?
 
+    /// What arguments and result look like; found when it is asked for.
+    let shapes: @Sendable () -> (arguments: JSONShape, result: JSONShape)
     let run: @Sendable (RPCContext, RawJSON) async throws -> RawJSON
 
     /// Serves a method that is known by name only, with arguments and a result of any JSON.
@@ -23,6 +27,7 @@ public struct RPCHandler: Sendable {
     ///   - since: The version of the interface in which the method appeared; 1.0 by default.
     ///   - delivery: When a request is acknowledged; when the handler starts, by default.
     ///   - timeLimit: How long the handler may run before it is cancelled; `nil` (the default) for no limit.
+    ///   - access: Who may call the method; `nil` (the default) for whom its endpoint lets in.
     ///   - body: The handler, which gets the keyword arguments as one object.
     public init(
         _ name: String,
@@ -30,6 +35,7 @@ public struct RPCHandler: Sendable {
         since: RPCVersion = .unspecified,
         delivery: DeliveryContract = .atMostOnce,
         timeLimit: Duration? = nil,
+        access: AccessPolicy? = nil,
         by body: @escaping @Sendable (RPCContext, JSONValue) async throws -> JSONValue
     ) {
         self.init(
@@ -38,6 +44,8 @@ public struct RPCHandler: Sendable {
             since: since,
             delivery: delivery,
             timeLimit: timeLimit,
+            access: access,
+            shapes: { (.map(of: .any), .any) },
             run: { context, arguments in try RawJSON(await body(context, try arguments.value())) }
         )
     }
@@ -48,6 +56,8 @@ public struct RPCHandler: Sendable {
         since: RPCVersion,
         delivery: DeliveryContract,
         timeLimit: Duration?,
+        access: AccessPolicy?,
+        shapes: @escaping @Sendable () -> (arguments: JSONShape, result: JSONShape),
         run: @escaping @Sendable (RPCContext, RawJSON) async throws -> RawJSON
     ) {
         self.name = name
@@ -55,6 +65,8 @@ public struct RPCHandler: Sendable {
         self.since = since
         self.delivery = delivery
         self.timeLimit = timeLimit
+        self.access = access
+        self.shapes = shapes
         self.run = run
     }
 }
@@ -75,6 +87,8 @@ extension RPCMethod {
             since: self.since,
             delivery: self.delivery,
             timeLimit: self.timeLimit,
+            access: self.access,
+            shapes: { [arguments, result] in (arguments.shape(), result.shape()) },
             run: { [arguments, result] context, raw in
                 let decoded: Arguments
                 do throws(JSONError) {

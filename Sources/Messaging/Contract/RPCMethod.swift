@@ -21,6 +21,8 @@ public struct RPCMethod<Arguments: Sendable, Result: Sendable>: Sendable {
     public let delivery: DeliveryContract
     /// How long a handler may run before it is cancelled and the caller is told; `nil`, the default, for no limit.
     public let timeLimit: Duration?
+    /// Who may call the method; `nil`, the default, for whom its endpoint lets in.
+    public let access: AccessPolicy?
 
     package let arguments: JSONCoding<Arguments>
     package let result: JSONCoding<Result>
@@ -31,6 +33,7 @@ public struct RPCMethod<Arguments: Sendable, Result: Sendable>: Sendable {
         since: RPCVersion,
         delivery: DeliveryContract,
         timeLimit: Duration?,
+        access: AccessPolicy?,
         arguments: JSONCoding<Arguments>,
         result: JSONCoding<Result>
     ) {
@@ -39,6 +42,7 @@ public struct RPCMethod<Arguments: Sendable, Result: Sendable>: Sendable {
         self.since = since
         self.delivery = delivery
         self.timeLimit = timeLimit
+        self.access = access
         self.arguments = arguments
         self.result = result
     }
@@ -53,12 +57,14 @@ extension RPCMethod where Arguments: Codable, Result: Codable {
     ///   - since: The version of the interface in which the method appeared.
     ///   - delivery: When a request is acknowledged; when its handler starts, by default.
     ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
+    ///   - access: Who may call the method; `nil` (the default) for whom its endpoint lets in.
     public init(
         _ name: String,
         namespace: String? = nil,
         since: RPCVersion,
         delivery: DeliveryContract = .atMostOnce,
-        timeLimit: Duration? = nil
+        timeLimit: Duration? = nil,
+        access: AccessPolicy? = nil
     ) {
         self.init(
             name: name,
@@ -66,6 +72,7 @@ extension RPCMethod where Arguments: Codable, Result: Codable {
             since: since,
             delivery: delivery,
             timeLimit: timeLimit,
+            access: access,
             arguments: .codable,
             result: .codable
         )
@@ -81,12 +88,14 @@ extension RPCMethod where Arguments: Codable, Result == Void {
     ///   - since: The version of the interface in which the method appeared.
     ///   - delivery: When a request is acknowledged; when its handler starts, by default.
     ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
+    ///   - access: Who may call the method; `nil` (the default) for whom its endpoint lets in.
     public init(
         _ name: String,
         namespace: String? = nil,
         since: RPCVersion,
         delivery: DeliveryContract = .atMostOnce,
-        timeLimit: Duration? = nil
+        timeLimit: Duration? = nil,
+        access: AccessPolicy? = nil
     ) {
         self.init(
             name: name,
@@ -94,6 +103,7 @@ extension RPCMethod where Arguments: Codable, Result == Void {
             since: since,
             delivery: delivery,
             timeLimit: timeLimit,
+            access: access,
             arguments: .codable,
             result: .none
         )
@@ -109,12 +119,14 @@ extension RPCMethod where Arguments == Void, Result: Codable {
     ///   - since: The version of the interface in which the method appeared.
     ///   - delivery: When a request is acknowledged; when its handler starts, by default.
     ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
+    ///   - access: Who may call the method; `nil` (the default) for whom its endpoint lets in.
     public init(
         _ name: String,
         namespace: String? = nil,
         since: RPCVersion,
         delivery: DeliveryContract = .atMostOnce,
-        timeLimit: Duration? = nil
+        timeLimit: Duration? = nil,
+        access: AccessPolicy? = nil
     ) {
         self.init(
             name: name,
@@ -122,6 +134,7 @@ extension RPCMethod where Arguments == Void, Result: Codable {
             since: since,
             delivery: delivery,
             timeLimit: timeLimit,
+            access: access,
             arguments: .noArguments,
             result: .codable
         )
@@ -137,12 +150,14 @@ extension RPCMethod where Arguments == Void, Result == Void {
     ///   - since: The version of the interface in which the method appeared.
     ///   - delivery: When a request is acknowledged; when its handler starts, by default.
     ///   - timeLimit: How long a handler may run before it is cancelled; `nil` (the default) for no limit.
+    ///   - access: Who may call the method; `nil` (the default) for whom its endpoint lets in.
     public init(
         _ name: String,
         namespace: String? = nil,
         since: RPCVersion,
         delivery: DeliveryContract = .atMostOnce,
-        timeLimit: Duration? = nil
+        timeLimit: Duration? = nil,
+        access: AccessPolicy? = nil
     ) {
         self.init(
             name: name,
@@ -150,6 +165,7 @@ extension RPCMethod where Arguments == Void, Result == Void {
             since: since,
             delivery: delivery,
             timeLimit: timeLimit,
+            access: access,
             arguments: .noArguments,
             result: .none
         )

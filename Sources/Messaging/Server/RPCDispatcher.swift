@@ -1,13 +1,34 @@
-/// Finds the handler of a request: namespace, version, method, in that order (wire contract 4.2).
+/// Finds the handler of a request: namespace, version, method, access, in that order (wire contract 4.2).
 struct RPCDispatcher: Sendable {
     let endpoints: [RPCEndpoint]
+
+    /// Takes endpoints in the order in which they are asked.
+    ///
+    /// A method that one of them declares and none serves is a programmer's mistake and traps.
+    init(endpoints: [RPCEndpoint]) {
+        for endpoint in endpoints {
+            for method in endpoint.servedElsewhere {
+                let isServed = endpoints.contains { other in
+                    other.namespace == endpoint.namespace && other.version.supports(method.since)
+                        && other.handlers[method.name] != nil
+                }
+                precondition(
+                    isServed,
+                    "\(endpoint.name ?? "an endpoint") declares \(method.name), which no endpoint of the server serves"
+                )
+            }
+        }
+        self.endpoints = endpoints
+    }
 
     /// Why a request has no handler.
     enum Refusal: Error, RemoteFailureConvertible {
         case noSuchMethod(String)
         case unsupportedVersion(String, method: String)
         case badVersion(String)
-        case missing(String)
+        case accessDenied(String, rule: String)
+        /// The context, which an access rule wants to see, cannot be read.
+        case badContext(JSONError)
 
         /// The classes that Python callers can tell apart (wire contract 3.4).
         var remoteFailure: RemoteFailure {
@@ -30,17 +51,34 @@ struct RPCDispatcher: Sendable {
                     module: "builtins",
                     message: "'\(version)' is not an RPC version; send major.minor"
                 )
-            case .missing(let what):
+            case .accessDenied(let method, let rule):
                 RemoteFailure(
-                    className: "TypeError",
-                    module: "builtins",
-                    message: "the request has no valid '\(what)'"
+                    className: "AccessDenied",
+                    module: RemoteFailure.refusalModule,
+                    message: "\(method) is not open to this caller, but to \(rule)"
                 )
+            case .badContext(let error):
+                RemoteFailure(
+                    className: "ValueError",
+                    module: "builtins",
+                    message: "the request context cannot be read: \(error)"
+                )
+            }
+        }
+
+        /// Under which name it is counted.
+        var kind: RefusalCounts.Kind {
+            switch self {
+            case .noSuchMethod: .noSuchMethod
+            case .unsupportedVersion: .unsupportedVersion
+            case .accessDenied: .accessDenied
+            case .badVersion, .badContext: .malformed
             }
         }
     }
 
-    func handler(for request: RequestPayload) throws(Refusal) -> RPCHandler {
+    /// The handler of a request that `userID` has sent, as the broker says.
+    func handler(for request: RequestPayload, userID: String?) throws(Refusal) -> RPCHandler {
         let method = request.method
         let version: RPCVersion
         switch request.version {
@@ -55,13 +93,28 @@ struct RPCDispatcher: Sendable {
             throw .badVersion("a value that is no text")
         }
         var servesVersion = false
+        var refusal: AccessPolicy?
         for endpoint in self.endpoints {
             guard endpoint.namespace == request.namespace || endpoint.legacyNamespaces.contains(request.namespace),
                 endpoint.version.supports(version)
             else { continue }
             servesVersion = true
-            if let handler = endpoint.handlers[method] { return handler }
+            guard let handler = endpoint.handlers[method] else { continue }
+            let access = handler.access ?? endpoint.access
+            if access.isOpen { return handler }
+            if access.permits(try Self.caller(of: request, userID: userID)) { return handler }
+            refusal = refusal ?? access
         }
+        // oslo does not let a caller know what begins with an underscore (wire contract 4.2).
+        if let refusal, !method.hasPrefix("_") { throw .accessDenied(method, rule: refusal.description) }
         throw servesVersion ? .noSuchMethod(method) : .unsupportedVersion(version.description, method: method)
+    }
+
+    private static func caller(of request: RequestPayload, userID: String?) throws(Refusal) -> Caller {
+        do throws(JSONError) {
+            return Caller(userID: userID, context: RPCContext(try request.contextValues()))
+        } catch {
+            throw .badContext(error)
+        }
     }
 }

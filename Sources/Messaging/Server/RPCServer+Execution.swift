@@ -60,6 +60,7 @@ extension RPCServer {
             context.request = RPCContext.Request(
                 method: request.method,
                 isCall: request.messageID != nil,
+                userID: job.delivery.userID,
                 uniqueID: request.uniqueID,
                 deadline: deadline,
                 isRedelivered: job.delivery.isRedelivered,

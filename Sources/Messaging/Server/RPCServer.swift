@@ -27,6 +27,11 @@ public final class RPCServer: Sendable {
         /// caller's patience; 60 s by default, as oslo.
         public var replyRetryLimit: Duration = .seconds(60)
 
+        /// How large a request may be; what is above is refused.
+        public var limits = RPCLimits()
+        /// Whether `oslo_rpc_server_ping` is answered with `pong`, as oslo's `rpc_ping_enabled`; not by default.
+        public var answersOsloPing = false
+
         /// Creates the defaults.
         public init() {}
     }
@@ -40,6 +45,7 @@ public final class RPCServer: Sendable {
     let configuration: Configuration
     let logger: Logger
     let replySender: ReplySender
+    let refusalCounts = RefusalCounts()
     private let intake: Intake
     private let hasRun = Mutex(false)
 
@@ -62,7 +68,7 @@ public final class RPCServer: Sendable {
         logger[metadataKey: "server"] = "\(target)"
         self.transport = transport
         self.target = target
-        self.dispatcher = RPCDispatcher(endpoints: endpoints)
+        self.dispatcher = RPCDispatcher(endpoints: endpoints + (configuration.answersOsloPing ? [.osloPing] : []))
         self.configuration = configuration
         self.logger = logger
         let intake = Intake(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
@@ -285,21 +291,21 @@ public final class RPCServer: Sendable {
     private func examine(_ delivery: Delivery) -> Verdict {
         let request: RequestPayload
         do throws(WireError) {
-            request = try RequestPayload(delivery)
+            request = try self.configuration.limits.read(delivery)
         } catch {
+            self.refusalCounts.count(error.refusalKind)
             self.logger.info("malformed request", metadata: ["error": "\(error.message)"])
             guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
                 return .malformed
             }
-            let failure = RemoteFailure(className: "ValueError", module: "builtins", message: error.message)
-            return .work(.refuse(Refusal(delivery: delivery, failure: failure, address: address)))
+            return .work(.refuse(Refusal(delivery: delivery, failure: error.remoteFailure, address: address)))
         }
         if let deadline = self.deadline(of: delivery), deadline <= self.clock.now {
             self.logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
             return .drop
         }
         do {
-            let handler = try self.dispatcher.handler(for: request)
+            let handler = try self.dispatcher.handler(for: request, userID: delivery.userID)
             let job = Job(delivery: delivery, request: request, handler: handler)
             guard handler.delivery == .atLeastOnce else { return .work(.run(job)) }
             switch self.note(job) {
@@ -309,7 +315,13 @@ public final class RPCServer: Sendable {
             }
         } catch {
             let failure = error.remoteFailure
-            self.logger.info("refused request", metadata: ["method": "\(request.method)", "error": "\(failure)"])
+            self.refusalCounts.count(error.kind)
+            self.logger.info(
+                "refused request",
+                metadata: [
+                    "method": "\(request.method)", "user": "\(delivery.userID ?? "-")", "error": "\(failure)",
+                ]
+            )
             guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else {
                 return .drop
             }

@@ -1,11 +1,12 @@
 extension RequestPayload {
     /// Reads the request that arrived.
-    init(_ delivery: Delivery) throws(WireError) {
+    init(_ delivery: Delivery, limits: JSONLimits = .default) throws(WireError) {
         try self.init(
             decoding: delivery.body,
             contentType: delivery.contentType,
             contentEncoding: delivery.contentEncoding,
-            compression: delivery.compression
+            compression: delivery.compression,
+            limits: limits
         )
     }
 }

@@ -14,6 +14,9 @@ struct ObjectScanner {
 
         var name: String { JSONText.string(self.base, self.key) }
 
+        /// How many bytes the name has.
+        var nameLength: Int { self.key.hasEscapes ? self.name.utf8.count : self.key.end - self.key.start }
+
         @inline(__always)
         func hasKey(_ expected: String) -> Bool {
             guard !self.key.hasEscapes else { return self.name == expected }

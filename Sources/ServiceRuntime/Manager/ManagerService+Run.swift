@@ -1,5 +1,5 @@
 internal import Logging
-internal import Messaging
+public import Messaging
 internal import ServiceLifecycle
 
 extension ManagerService {
@@ -118,6 +118,9 @@ extension ManagerService {
             }
         }
     }
+
+    /// What the service offers: the manager's own endpoints, and the methods that every manager has.
+    public var contracts: [ContractDescription] { self.endpoints.map(\.description) }
 
     private var endpoints: [RPCEndpoint] {
         var versions: [RPCVersion] = [ManagerRPC.serviceVersion.since, self.manager.endpoint.version]

@@ -9,7 +9,7 @@ public import Messaging
 ///
 /// It reads as the ``VolumeManager`` itself, and throws the same ``VolumeError`` where the host reports one; what goes wrong on
 /// the way is an `RPCError`.
-public struct VolumeAPI: VolumeOperations {
+public struct VolumeAPI: VolumeOperations, VolumeDiagnostics, RPCServiceClient {
     /// How requests are sent.
     public var client: RPCClient
 
@@ -24,19 +24,12 @@ public struct VolumeAPI: VolumeOperations {
         topic: String = VolumeRPC.defaultTopic,
         options: RPCClient.Options = .asSystem
     ) {
-        self.client = RPCClient(transport, target: .topic(topic), options: options)
-    }
-
-    /// The same for one host.
-    public func on(host: String) -> VolumeAPI {
-        var api = self
-        api.client = client.on(host: host)
-        return api
+        self.client = RPCClient(transport, of: VolumeRPC.contract, target: .topic(topic), options: options)
     }
 
     /// Makes a volume and waits for it.
     public func createVolume(_ request: CreateVolume) async throws -> Volume {
-        try await volumeErrors { try await client.call(VolumeRPC.createVolume, request) }
+        try await client.call(VolumeRPC.createVolume, request)
     }
 
     /// Asks for a volume, and returns when the broker has taken the request.
@@ -46,31 +39,27 @@ public struct VolumeAPI: VolumeOperations {
 
     /// Removes a volume.
     public func deleteVolume(_ id: VolumeID) async throws {
-        try await volumeErrors { try await client.call(VolumeRPC.deleteVolume, VolumeReference(volumeID: id)) }
+        try await client.call(VolumeRPC.deleteVolume, VolumeReference(volumeID: id))
     }
 
     /// Makes a volume larger.
     public func extendVolume(_ id: VolumeID, to size: Int) async throws -> Volume {
-        try await volumeErrors {
-            try await client.call(VolumeRPC.extendVolume, ExtendVolume(volumeID: id, newSize: size))
-        }
+        try await client.call(VolumeRPC.extendVolume, ExtendVolume(volumeID: id, newSize: size))
     }
 
     /// Reads one volume.
     public func volume(_ id: VolumeID) async throws -> Volume {
-        try await volumeErrors { try await client.call(VolumeRPC.getVolume, VolumeReference(volumeID: id)) }
+        try await client.call(VolumeRPC.getVolume, VolumeReference(volumeID: id))
     }
 
     /// Reads all volumes.
     public func volumes() async throws -> [Volume] {
-        try await volumeErrors { try await client.call(VolumeRPC.listVolumes) }
+        try await client.call(VolumeRPC.listVolumes)
     }
 
     /// Reads what the host can do.
     public func capabilities(discover: Bool) async throws -> Capabilities {
-        try await volumeErrors {
-            try await client.call(VolumeRPC.getCapabilities, GetCapabilities(discover: discover))
-        }
+        try await client.call(VolumeRPC.getCapabilities, GetCapabilities(discover: discover))
     }
 
     /// Asks all hosts to tell the schedulers what they can do.
@@ -80,12 +69,12 @@ public struct VolumeAPI: VolumeOperations {
 
     /// Reads what the volumes of the host take.
     public func diskUsage() async throws -> DiskUsage {
-        try await volumeErrors { try await client.call(DiagnosticsRPC.diskUsage) }
+        try await client.call(DiagnosticsRPC.diskUsage)
     }
 
     /// Compares what the host's database and driver say of a volume.
     public func checkVolume(_ id: VolumeID) async throws -> VolumeCheck {
-        try await volumeErrors { try await client.call(DiagnosticsRPC.checkVolume, VolumeReference(volumeID: id)) }
+        try await client.call(DiagnosticsRPC.checkVolume, VolumeReference(volumeID: id))
     }
 }
 
@@ -95,14 +84,5 @@ extension RPCClient.Options {
         var options = RPCClient.Options()
         options.context = .admin()
         return options
-    }
-}
-
-/// Turns the failures that a volume service reports back into the errors that it threw.
-func volumeErrors<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
-    do {
-        return try await body()
-    } catch let error as RPCError {
-        throw error.failure.flatMap(VolumeError.init) ?? error
     }
 }

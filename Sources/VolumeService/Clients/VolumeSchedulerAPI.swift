@@ -9,7 +9,7 @@ public import Messaging
 ///
 /// It reads as the ``SchedulerManager`` itself, and throws the same ``VolumeError``. Hosts report to schedulers through
 /// `SchedulerAPI` of the module ServiceRuntime.
-public struct VolumeSchedulerAPI: Sendable {
+public struct VolumeSchedulerAPI: SchedulerOperations, RPCServiceClient {
     /// How requests are sent.
     public var client: RPCClient
 
@@ -24,28 +24,26 @@ public struct VolumeSchedulerAPI: Sendable {
         topic: String = SchedulerRPC.defaultTopic,
         options: RPCClient.Options = .asSystem
     ) {
-        self.client = RPCClient(transport, target: .topic(topic), options: options)
+        self.client = RPCClient(transport, of: SchedulerRPC.contract, target: .topic(topic), options: options)
     }
 
-    /// The same for one scheduler.
-    public func on(host: String) -> VolumeSchedulerAPI {
-        var api = self
-        api.client = client.on(host: host)
-        return api
+    /// Tells every scheduler what a host says of itself.
+    public func take(_ report: ServiceReport) async throws {
+        try await client.fanout(SchedulerRPC.updateServiceCapabilities, report)
     }
 
     /// Chooses a host and asks it to make the volume.
     public func createVolume(_ request: ScheduleVolume) async throws -> ScheduledVolume {
-        try await volumeErrors { try await client.call(SchedulerRPC.createVolume, request) }
+        try await client.call(SchedulerRPC.createVolume, request)
     }
 
     /// Reads the table of hosts.
     public func hosts() async throws -> [HostSummary] {
-        try await volumeErrors { try await client.call(SchedulerRPC.getHosts) }
+        try await client.call(SchedulerRPC.getHosts)
     }
 
     /// Reads the pools that say what `filters` want.
     public func pools(matching filters: [String: JSONValue] = [:]) async throws -> [PoolSummary] {
-        try await volumeErrors { try await client.call(SchedulerRPC.getPools, GetPools(filters: filters)) }
+        try await client.call(SchedulerRPC.getPools, GetPools(filters: filters))
     }
 }

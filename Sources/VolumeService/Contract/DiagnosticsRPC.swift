@@ -12,6 +12,29 @@ public enum DiagnosticsRPC {
     /// Compares what the database and the driver say of a volume, without changing anything.
     public static let checkVolume =
         RPCMethod<VolumeReference, VolumeCheck>("check_volume", namespace: namespace, since: "1.0")
+
+    /// The contract: what a ``VolumeManager`` serves beside its own and a ``VolumeAPI`` calls.
+    public static let contract = RPCContract<any VolumeDiagnostics>(
+        "volume diagnostics",
+        namespace: namespace,
+        version: version,
+        errors: [VolumeError.self]
+    ) {
+        diskUsage.served { volumes, _ in try await volumes.diskUsage() }
+        checkVolume.served { volumes, _, request in try await volumes.checkVolume(request.volumeID) }
+    }
+}
+
+/// What can be asked of the volumes of a host beneath their states: of its ``VolumeManager`` at home, of a ``VolumeAPI``
+/// from anywhere.
+public protocol VolumeDiagnostics: Sendable {
+    /// Reads what the volumes take, and what lies among them without belonging there.
+    func diskUsage() async throws -> DiskUsage
+
+    /// Compares what the database and the driver say of a volume.
+    ///
+    /// - Throws: `notFound` where neither knows it.
+    func checkVolume(_ id: VolumeID) async throws -> VolumeCheck
 }
 
 /// What the volumes of a host take, in bytes.

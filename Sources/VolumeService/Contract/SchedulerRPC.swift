@@ -19,6 +19,40 @@ public enum SchedulerRPC {
     public static let getHosts = RPCMethod<Void, [HostSummary]>("get_hosts", since: "3.0")
     /// Reads the pools of all hosts in cinder's shape.
     public static let getPools = RPCMethod<GetPools, [PoolSummary]>("get_pools", since: "3.0")
+
+    /// The contract: what a ``SchedulerManager`` serves and a ``VolumeSchedulerAPI`` calls.
+    public static let contract = RPCContract<any SchedulerOperations>(
+        "scheduler",
+        version: version,
+        errors: [VolumeError.self]
+    ) {
+        updateServiceCapabilities.served { scheduler, _, report in try await scheduler.take(report) }
+        notifyServiceCapabilities.served { scheduler, _, notification in
+            try await scheduler.take(ServiceReport(notification))
+        }
+        createVolume.served { scheduler, _, request in try await scheduler.createVolume(request) }
+        getHosts.served { scheduler, _ in try await scheduler.hosts() }
+        getPools.served { scheduler, _, request in try await scheduler.pools(matching: request.filters ?? [:]) }
+    }
+}
+
+/// What schedulers do: a ``SchedulerManager`` at home, a ``VolumeSchedulerAPI`` from anywhere.
+public protocol SchedulerOperations: Sendable {
+    /// Takes what a host says of itself.
+    ///
+    /// - Throws: `invalidInput` for a report without a host.
+    func take(_ report: ServiceReport) async throws
+
+    /// Chooses a host and asks it to make the volume; the same request again goes to the same host.
+    ///
+    /// - Throws: `noValidBackend` with each host's reason; `invalidInput`.
+    func createVolume(_ request: ScheduleVolume) async throws -> ScheduledVolume
+
+    /// Reads the table of hosts, ordered by name.
+    func hosts() async throws -> [HostSummary]
+
+    /// Reads the pools of the volume hosts that say what `filters` want, ordered by name.
+    func pools(matching filters: [String: JSONValue]) async throws -> [PoolSummary]
 }
 
 /// What a host tells the schedulers: the arguments of ``SchedulerRPC/updateServiceCapabilities`` (wire contract 7.2).
@@ -116,6 +150,23 @@ public struct ScheduleVolume: Codable, Sendable, Hashable {
         case volumeID = "volume_id"
         case size, name
         case requiredCapabilities = "required_capabilities"
+    }
+}
+
+extension ServiceReport {
+    /// The report that a notification makes.
+    ///
+    /// - Throws: `invalidInput` where it names no host.
+    init(_ notification: ServiceNotification) throws(VolumeError) {
+        guard let host = notification.backend ?? notification.host else {
+            throw VolumeError.invalidInput("the notification names neither a backend nor a host")
+        }
+        self.init(
+            serviceName: notification.serviceName,
+            host: host,
+            capabilities: notification.capabilities,
+            timestamp: notification.timestamp
+        )
     }
 }
 

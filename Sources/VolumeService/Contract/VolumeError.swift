@@ -131,7 +131,7 @@ extension VolumeError {
 
 // MARK: - Wire
 
-extension VolumeError: RemoteFailureConvertible {
+extension VolumeError: RemoteFailureConvertible, RemoteFailureInitializable {
     /// The error as an exception of cinder (wire contract 3.4).
     public var remoteFailure: RemoteFailure {
         RemoteFailure(className: code.description, module: "cinder.exception", message: message, kwargs: details)

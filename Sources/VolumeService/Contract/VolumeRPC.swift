@@ -31,6 +31,24 @@ public enum VolumeRPC {
     public static let getCapabilities = RPCMethod<GetCapabilities, Capabilities>("get_capabilities", since: "3.0")
     /// Asks the worker to tell all schedulers what it can do, at once; schedulers fan it out when they start.
     public static let publishServiceCapabilities = ManagerRPC.publishServiceCapabilities
+
+    /// The contract: what a ``VolumeManager`` serves and a ``VolumeAPI`` calls.
+    public static let contract = RPCContract<any VolumeOperations>(
+        "volume",
+        version: version,
+        errors: [VolumeError.self]
+    ) {
+        createVolume.served { volumes, _, request in try await volumes.createVolume(request) }
+        deleteVolume.served { volumes, _, request in try await volumes.deleteVolume(request.volumeID) }
+        extendVolume.served { volumes, _, request in
+            try await volumes.extendVolume(request.volumeID, to: request.newSize)
+        }
+        getVolume.served { volumes, _, request in try await volumes.volume(request.volumeID) }
+        listVolumes.served { volumes, _ in try await volumes.volumes() }
+        getCapabilities.served { volumes, _, request in try await volumes.capabilities(discover: request.discover) }
+        // By the service around the manager, as for every manager that reports to schedulers.
+        publishServiceCapabilities.servedElsewhere()
+    }
 }
 
 /// The arguments of ``VolumeRPC/createVolume``.

@@ -1,13 +1,4 @@
-internal import Messaging
-
 extension VolumeManager {
-    nonisolated var diagnosticsEndpoint: RPCEndpoint {
-        RPCEndpoint(namespace: DiagnosticsRPC.namespace, version: DiagnosticsRPC.version) {
-            DiagnosticsRPC.diskUsage.handled { _ in try await self.diskUsage() }
-            DiagnosticsRPC.checkVolume.handled { _, arguments in try await self.checkVolume(arguments.volumeID) }
-        }
-    }
-
     /// Reads what the volumes take, and what lies among them without belonging there.
     public func diskUsage() async throws -> DiskUsage {
         let space = try await driver.space()

@@ -8,7 +8,7 @@ public import ServiceRuntime
 /// The database is written before and after each step of the driver. A worker that is killed in between finds at its next
 /// start what had begun, and ``initHost()`` brings the database and the driver to agree. Changes of one volume wait for
 /// each other; those of different volumes do not.
-public actor VolumeManager: SchedulerDependentManager, VolumeOperations {
+public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeDiagnostics {
     /// How a manager presents itself.
     public struct Configuration: Sendable, Hashable {
         /// The name of the backend, which schedulers may require.
@@ -60,22 +60,13 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations {
 
     /// The methods of ``VolumeRPC``; `publish_service_capabilities` is answered by the service around the manager.
     public nonisolated var endpoint: RPCEndpoint {
-        RPCEndpoint(version: VolumeRPC.version) {
-            VolumeRPC.createVolume.handled { _, arguments in try await self.createVolume(arguments) }
-            VolumeRPC.deleteVolume.handled { _, arguments in try await self.deleteVolume(arguments.volumeID) }
-            VolumeRPC.extendVolume.handled { _, arguments in
-                try await self.extendVolume(arguments.volumeID, to: arguments.newSize)
-            }
-            VolumeRPC.getVolume.handled { _, arguments in try await self.volume(arguments.volumeID) }
-            VolumeRPC.listVolumes.handled { _ in try await self.volumes() }
-            VolumeRPC.getCapabilities.handled { _, arguments in
-                try await self.capabilities(discover: arguments.discover)
-            }
-        }
+        RPCEndpoint(VolumeRPC.contract, serving: self)
     }
 
     /// The methods of ``DiagnosticsRPC``.
-    public nonisolated var additionalEndpoints: [RPCEndpoint] { [diagnosticsEndpoint] }
+    public nonisolated var additionalEndpoints: [RPCEndpoint] {
+        [RPCEndpoint(DiagnosticsRPC.contract, serving: self)]
+    }
 
     /// Asks the driver for its space; a changed value is published at once, the same one by the service every interval.
     public nonisolated var periodicTasks: [PeriodicTask] {

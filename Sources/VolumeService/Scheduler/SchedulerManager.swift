@@ -6,7 +6,7 @@ public import ServiceRuntime
 ///
 /// Nothing is kept on disk: a scheduler that starts asks all hosts to report, and is told within moments. Several
 /// schedulers may run; each counts what it has scheduled itself, and a host that was promised too much refuses.
-public actor SchedulerManager: Manager {
+public actor SchedulerManager: Manager, SchedulerOperations {
     /// How a scheduler chooses.
     public struct Configuration: Sendable {
         /// The volume workers' topic.
@@ -72,25 +72,7 @@ public actor SchedulerManager: Manager {
 
     /// The methods of ``SchedulerRPC``.
     public nonisolated var endpoint: RPCEndpoint {
-        RPCEndpoint(version: SchedulerRPC.version) {
-            SchedulerRPC.updateServiceCapabilities.handled { _, report in try await self.take(report) }
-            SchedulerRPC.notifyServiceCapabilities.handled { _, notification in
-                guard let host = notification.backend ?? notification.host else {
-                    throw VolumeError.invalidInput("the notification names neither a backend nor a host")
-                }
-                try await self.take(
-                    ServiceReport(
-                        serviceName: notification.serviceName,
-                        host: host,
-                        capabilities: notification.capabilities,
-                        timestamp: notification.timestamp
-                    )
-                )
-            }
-            SchedulerRPC.createVolume.handled { _, arguments in try await self.createVolume(arguments) }
-            SchedulerRPC.getHosts.handled { _ in await self.hosts() }
-            SchedulerRPC.getPools.handled { _, arguments in await self.pools(matching: arguments.filters ?? [:]) }
-        }
+        RPCEndpoint(SchedulerRPC.contract, serving: self)
     }
 
     /// Forgets the hosts that are gone for good.

@@ -1,0 +1,93 @@
+/// How large a request a server takes; what is above is refused before its arguments are decoded.
+///
+/// The caller is told (``RPCError/Code/limitExceeded``) where the request says whom to tell.
+public struct RPCLimits: Sendable, Hashable {
+    /// The longest body in bytes; 16 MiB by default, RabbitMQ 4's own limit.
+    public var bodySize = 16 << 20
+    /// The deepest nesting of arrays and objects in a request, of which the arguments' own object is the second; 128 by
+    /// default, 512 at most.
+    public var nesting = 128
+    /// How many keyword arguments a request may have; 256 by default.
+    public var arguments = 256
+    /// How many entries a request context may have; 256 by default.
+    public var contextEntries = 256
+    /// The longest name of a method, namespace, argument or context entry, in bytes; 255 by default.
+    public var nameLength = 255
+
+    /// Creates the defaults.
+    public init() {}
+}
+
+extension RPCLimits {
+    /// Reads a request within the limits.
+    ///
+    /// - Throws: `WireError`, with the call's message id and reply queue, if they could be read.
+    func read(_ delivery: Delivery) throws(WireError) -> RequestPayload {
+        guard delivery.body.count <= self.bodySize else {
+            throw self.oversized(delivery)
+        }
+        let request = try RequestPayload(
+            delivery,
+            limits: JSONLimits(maximumDepth: self.nesting, maximumSize: self.bodySize)
+        )
+        do throws(JSONError) {
+            try self.check(request)
+        } catch {
+            throw WireError(
+                .tooLarge,
+                error.message,
+                messageID: request.messageID,
+                replyQueue: request.replyQueue
+            )
+        }
+        return request
+    }
+
+    /// The refusal of a body that is too long, which is walked over once, to learn whom to tell.
+    private func oversized(_ delivery: Delivery) -> WireError {
+        let message = "the request has \(delivery.body.count) bytes, more than the server's limit of \(self.bodySize)"
+        do throws(WireError) {
+            let request = try RequestPayload(delivery)
+            return WireError(.tooLarge, message, messageID: request.messageID, replyQueue: request.replyQueue)
+        } catch {
+            return WireError(.tooLarge, message, messageID: error.messageID, replyQueue: error.replyQueue)
+        }
+    }
+
+    private func check(_ request: RequestPayload) throws(JSONError) {
+        try self.check(name: request.method, as: "method")
+        if let namespace = request.namespace { try self.check(name: namespace, as: "namespace") }
+        if case .raw(let context) = request.context {
+            guard context.count <= self.contextEntries else {
+                throw self.exceeded("the request context has more than \(self.contextEntries) entries")
+            }
+            for name in context.keys { try self.check(name: name, as: "context entry") }
+        }
+        // An argument takes five bytes at least, `"":0,`: only a long text can break a limit.
+        let text = request.args.bytes
+        guard text.count > self.nameLength || text.count / 5 >= self.arguments else { return }
+        try text.withUnsafeBufferPointer { buffer throws(JSONError) in
+            var arguments = try ObjectScanner(buffer, limits: JSONLimits(maximumDepth: self.nesting))
+            var count = 0
+            while let argument = try arguments.next() {
+                count += 1
+                guard count <= self.arguments else {
+                    throw self.exceeded("the request has more than \(self.arguments) arguments")
+                }
+                guard argument.nameLength <= self.nameLength else {
+                    throw self.exceeded("the name of an argument has more than \(self.nameLength) bytes")
+                }
+            }
+        }
+    }
+
+    private func check(name: String, as what: String) throws(JSONError) {
+        guard name.utf8.count <= self.nameLength else {
+            throw self.exceeded("the name of a \(what) has more than \(self.nameLength) bytes")
+        }
+    }
+
+    private func exceeded(_ message: String) -> JSONError {
+        JSONError(code: .size, message: message + ", the server's limit")
+    }
+}
