@@ -1,0 +1,164 @@
+import Logging
+import Messaging
+import Testing
+
+/// Who may call what: policies over the verified user and the context.
+@Suite(.timeLimit(.minutes(1))) struct AccessTests {
+    private func caller(_ userID: String? = nil, roles: JSONValue? = nil) -> Caller {
+        Caller(userID: userID, context: RPCContext(roles.map { ["roles": $0] } ?? [:]))
+    }
+
+    @Test func `rules are about the user, the roles, or both`() {
+        #expect(AccessPolicy.anyone.permits(caller()))
+        let admins = AccessPolicy.roles(["admin", "service"])
+        #expect(admins.permits(caller(roles: ["member", "admin"])))
+        #expect(!admins.permits(caller(roles: ["Admin"])))
+        #expect(!admins.permits(caller("admin", roles: [1, nil])))
+        #expect(!admins.permits(caller(roles: "admin")))
+        #expect(!admins.permits(caller()))
+        let cinder = AccessPolicy.users(["cinder"])
+        #expect(cinder.permits(caller("cinder")))
+        #expect(!cinder.permits(caller("nova")))
+        // Not sent, so not verified: whatever the context says of a user.
+        #expect(!cinder.permits(Caller(userID: nil, context: RPCContext(["user_id": "cinder", "user": "cinder"]))))
+        #expect(!AccessPolicy.users([]).permits(caller("cinder")))
+        #expect(!AccessPolicy.roles([]).permits(caller(roles: ["admin"])))
+        let both = AccessPolicy.all(cinder, admins)
+        #expect(both.permits(caller("cinder", roles: ["admin"])))
+        #expect(!both.permits(caller("cinder")) && !both.permits(caller("nova", roles: ["admin"])))
+        let either = AccessPolicy.any(cinder, admins)
+        #expect(either.permits(caller("cinder")) && either.permits(caller("nova", roles: ["admin"])))
+        #expect(!either.permits(caller("nova")))
+        #expect(!AccessPolicy.any().permits(caller("cinder")) && AccessPolicy.all().permits(caller()))
+        let own = AccessPolicy.custom("the project demo") { $0.context["project_id"] == "demo" }
+        #expect(own.permits(Caller(userID: nil, context: RPCContext(["project_id": "demo"]))))
+        #expect(!own.permits(caller("cinder")))
+        #expect(
+            "\(AccessPolicy.all(both, own))" == "all of (all of (user cinder, role admin or service), the project demo)"
+        )
+    }
+
+    private enum VaultRPC {
+        static let look = RPCMethod<Void, String>("look", since: "1.0", access: .anyone)
+        static let take = RPCMethod<Void, String>("take", since: "1.0")
+        static let burn = RPCMethod<Void, String>("burn", since: "1.0", access: .users(["keeper"]))
+        static let secret = RPCMethod<Void, String>("_secret", since: "1.0")
+    }
+
+    /// A vault that is open to admins by default, at a broker where this transport is logged in as `user`.
+    private func withVault(
+        user: String = "guest",
+        _ body: @Sendable (RPCServer, RPCClient) async throws -> Void
+    ) async throws {
+        let broker = InMemoryBroker()
+        let transport = InMemoryTransport(broker, user: user)
+        let vault = RPCEndpoint(access: .roles(["admin"])) {
+            VaultRPC.look.handled { context in context.request?.userID ?? "-" }
+            VaultRPC.take.handled { context in context.request?.userID ?? "-" }
+            VaultRPC.burn.handled { _ in "burnt" }
+            VaultRPC.secret.handled { _ in "whispered" }
+        }
+        var configuration = RPCServer.Configuration()
+        configuration.answersOsloPing = true
+        try await withRPCServer(
+            on: InMemoryTransport(broker),
+            target: .topic("vault", server: "a"),
+            endpoints: [vault],
+            configuration: configuration
+        ) { server async throws in
+            try await body(server, RPCClient(transport, target: .topic("vault")))
+        }
+        await transport.close()
+    }
+
+    private let admin = RPCContext(["roles": ["admin"]])
+
+    @Test func `a method's own rule goes before its endpoint's, and a refusal is typed and counted`() async throws {
+        let admin = self.admin
+        try await withVault { server, client async throws in
+            #expect(try await client.call(VaultRPC.look) == "guest")
+            let denied = await #expect(throws: RPCError.self) { _ = try await client.call(VaultRPC.take) }
+            #expect(denied?.code == .accessDenied)
+            #expect(denied?.failure?.className == "AccessDenied")
+            #expect(denied?.failure?.module == "steward.rpc")
+            #expect(denied?.failure?.message == "take is not open to this caller, but to role admin")
+            #expect(try await client.call(VaultRPC.take, context: admin) == "guest")
+            let burnt = await #expect(throws: RPCError.self) {
+                _ = try await client.call(VaultRPC.burn, context: admin)
+            }
+            #expect(burnt?.code == .accessDenied)
+            #expect(server.refusals["access_denied"] == 2)
+            // A cast cannot be told, but is counted and not run.
+            try await client.cast(VaultRPC.burn, context: admin)
+            while server.refusals["access_denied"] != 3 { await Task.yield() }
+        }
+        try await withVault(user: "keeper") { server, client async throws in
+            #expect(try await client.call(VaultRPC.burn) == "burnt")
+            #expect(server.refusals["access_denied"] == 0)
+        }
+    }
+
+    @Test func `wire contract 4.2: a refused name that begins with an underscore looks like no method`() async throws {
+        let admin = self.admin
+        try await withVault { server, client async throws in
+            let hidden = await #expect(throws: RPCError.self) { _ = try await client.call(VaultRPC.secret) }
+            #expect(hidden?.code == .noSuchMethod)
+            #expect(hidden?.failure?.message == "Endpoint does not support RPC method _secret")
+            #expect(server.refusals["no_such_method"] == 1 && server.refusals["access_denied"] == 0)
+            // Declared is declared: oslo's explicit policy.
+            #expect(try await client.call(VaultRPC.secret, context: admin) == "whispered")
+        }
+    }
+
+    @Test func `wire contract 4.2: what was not declared is not reachable`() async throws {
+        let admin = self.admin
+        try await withVault { _, client async throws in
+            for name in ["description", "handlers", "__init__", "_look", "init", "", "LOOK"] {
+                let none = await #expect(throws: RPCError.self) { _ = try await client.call(name, context: admin) }
+                #expect(none?.code == .noSuchMethod)
+            }
+        }
+    }
+
+    @Test func `wire contract 4.2: an endpoint that refuses leaves the request to the next one`() async throws {
+        let broker = InMemoryBroker()
+        let transport = InMemoryTransport(broker)
+        try await withRPCServer(
+            on: InMemoryTransport(broker),
+            target: .topic("vault", server: "a"),
+            endpoints: [
+                RPCEndpoint(access: .roles(["admin"])) { VaultRPC.take.handled { _ in "all" } },
+                RPCEndpoint(version: "1.1") { VaultRPC.take.handled { _ in "little" } },
+            ]
+        ) { _ async throws in
+            let client = RPCClient(transport, target: .topic("vault"))
+            #expect(try await client.call(VaultRPC.take) == "little")
+            #expect(try await client.call(VaultRPC.take, context: RPCContext(["roles": ["admin"]])) == "all")
+        }
+        await transport.close()
+    }
+
+    @Test func `wire contract 4.2: oslo_rpc_server_ping is answered where it is switched on`() async throws {
+        try await withVault { server, client async throws in
+            #expect(try await client.call("oslo_rpc_server_ping") == "pong")
+            #expect(try await client.prepare { $0.version = "1.0" }.call("oslo_rpc_server_ping") == "pong")
+            let elsewhere = await #expect(throws: RPCError.self) {
+                _ = try await client.call("oslo_rpc_server_ping", namespace: "vault")
+            }
+            #expect(elsewhere?.code == .unsupportedVersion)
+            #expect(server.contracts.last?.methods.map(\.name) == ["oslo_rpc_server_ping"])
+        }
+        let broker = InMemoryBroker()
+        let transport = InMemoryTransport(broker)
+        try await withRPCServer(
+            on: InMemoryTransport(broker),
+            target: .topic("vault", server: "a"),
+            endpoints: [RPCEndpoint { VaultRPC.look.handled { _ in "" } }]
+        ) { _ async throws in
+            let client = RPCClient(transport, target: .topic("vault"))
+            let off = await #expect(throws: RPCError.self) { _ = try await client.call("oslo_rpc_server_ping") }
+            #expect(off?.code == .noSuchMethod)
+        }
+        await transport.close()
+    }
+}
