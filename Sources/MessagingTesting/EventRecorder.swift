@@ -15,7 +15,9 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     }
 
     private struct Waiter {
-        let count: Int
+        /// How many more it waits for.
+        var missing: Int
+        let isMeant: @Sendable (Event) -> Bool
         let continuation: CheckedContinuation<Void, Never>
     }
 
@@ -46,8 +48,12 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     public func record(_ events: [Event]) {
         let ready = self.state.withLock { state in
             state.events.append(contentsOf: events)
-            let ids = state.waiters.filter { $0.value.count <= state.events.count }.map(\.key)
-            return ids.compactMap { state.waiters.removeValue(forKey: $0)?.continuation }
+            return state.waiters.compactMap { id, waiter in
+                var waiter = waiter
+                waiter.missing -= events.count(where: waiter.isMeant)
+                state.waiters[id] = waiter.missing > 0 ? waiter : nil
+                return waiter.missing > 0 ? nil : waiter.continuation
+            }
         }
         for continuation in ready { continuation.resume() }
     }
@@ -57,12 +63,17 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     /// - Parameters:
     ///   - count: How many events.
     ///   - limit: How long to wait; 20 s by default: generous, because it is only for what is broken.
-    /// - Returns: The first `count` events.
+    ///   - isMeant: Which events count; all by default.
+    /// - Returns: The first `count` events that count.
     /// - Throws: ``NotEnough`` after `limit`; `CancellationError`.
     @discardableResult
-    public func first(_ count: Int, within limit: Duration = .seconds(20)) async throws -> [Event] {
+    public func first(
+        _ count: Int,
+        within limit: Duration = .seconds(20),
+        where isMeant: @escaping @Sendable (Event) -> Bool = { _ in true }
+    ) async throws -> [Event] {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await self.reach(count) }
+            group.addTask { await self.reach(count, isMeant) }
             group.addTask {
                 do {
                     try await Task.sleep(for: limit)
@@ -73,15 +84,18 @@ public final class EventRecorder<Event: Sendable>: Sendable {
             await group.next()
             group.cancelAll()
         }
-        let events = self.events
+        let all = self.events
+        let events = all.filter(isMeant)
         if events.count < count { try Task.checkCancellation() }
         guard events.count >= count else {
-            throw NotEnough(description: "waited \(limit) for \(count) events, and there were \(events.count)")
+            throw NotEnough(
+                description: "waited \(limit) for \(count) events, and there were \(events.count) of all \(all.count)"
+            )
         }
         return Array(events.prefix(count))
     }
 
-    private func reach(_ count: Int) async {
+    private func reach(_ count: Int, _ isMeant: @escaping @Sendable (Event) -> Bool) async {
         let id = self.state.withLock { state in
             defer { state.nextWaiter += 1 }
             return state.nextWaiter
@@ -89,8 +103,9 @@ public final class EventRecorder<Event: Sendable>: Sendable {
         await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
                 let isReached = self.state.withLock { state in
-                    if state.events.count >= count || Task.isCancelled { return true }
-                    state.waiters[id] = Waiter(count: count, continuation: continuation)
+                    let missing = count - state.events.count(where: isMeant)
+                    if missing <= 0 || Task.isCancelled { return true }
+                    state.waiters[id] = Waiter(missing: missing, isMeant: isMeant, continuation: continuation)
                     return false
                 }
                 if isReached { continuation.resume() }

@@ -19,6 +19,8 @@ public enum TransportConformance {
         func interrupt(_ transport: any Transport) async throws
         /// Stops or resumes all publishers at the broker.
         func setBlocked(_ isBlocked: Bool) async throws
+        /// How many consumers each queue has that is there.
+        func consumersByQueue() async throws -> [String: Int]
         /// Ends what the harness made.
         func close() async
     }
@@ -55,13 +57,16 @@ public enum TransportConformance {
 
     /// All checks.
     public static var checks: [Check] {
-        self.routing + self.queues + self.delivery + self.faults + self.calls + self.servers
+        self.routing + self.queues + self.delivery + self.faults + self.calls + self.servers + self.serverContract
+            + self.clientContract + self.leftovers
     }
 
     /// What a check works with: a harness, and a topic that no other check uses.
     struct Bench: Sendable {
         let harness: any Harness
         let topic = "conformance-" + makeUniqueID()
+        /// Opened by a check that has had handlers wait.
+        let gate = EventRecorder<Void>()
 
         init(_ harness: any Harness) {
             self.harness = harness

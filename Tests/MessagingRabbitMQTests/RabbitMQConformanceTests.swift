@@ -59,6 +59,10 @@ private final class RabbitMQHarness: TransportConformance.Harness {
         try await self.broker.control("set_vm_memory_high_watermark", isBlocked ? "0" : "0.4")
     }
 
+    func consumersByQueue() async throws -> [String: Int] {
+        try await self.broker.consumersByQueue(virtualHost: self.virtualHost)
+    }
+
     func close() async {
         for transport in self.made.events { await transport.close() }
     }

@@ -101,6 +101,27 @@ public struct TestBroker: Sendable {
         try await self.request("DELETE", "queues/\(virtualHost)/\(queue)")
     }
 
+    /// How many consumers each queue of a virtual host has; asked of the node itself, as the management API learns of it
+    /// late.
+    public func consumersByQueue(virtualHost: String) async throws -> [String: Int] {
+        guard let program = self.controlProgram else {
+            throw Unavailable(description: "STEWARD_RABBITMQCTL is not set: run scripts/test")
+        }
+        let output = try await PrivateNode.run(
+            program,
+            ["--quiet", "list_queues", "-p", virtualHost, "--no-table-headers", "consumers", "name"]
+        )
+        var consumers: [String: Int] = [:]
+        for line in output.split(separator: "\n") {
+            let fields = line.split(separator: "\t")
+            guard fields.count == 2, let count = Int(fields[0]) else {
+                throw Unavailable(description: "rabbitmqctl list_queues answered '\(line)'")
+            }
+            consumers[String(fields[1])] = count
+        }
+        return consumers
+    }
+
     /// Closes all connections to a virtual host, as an operator may.
     ///
     /// - Returns: How many there were; the management API learns of a connection only after a moment.

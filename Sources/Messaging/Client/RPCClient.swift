@@ -40,7 +40,7 @@ public struct RPCClient: Sendable {
     /// How they are sent.
     public var options: Options
 
-    private let transport: any Transport
+    let transport: any Transport
     private let logger: Logger
 
     /// Creates a client.

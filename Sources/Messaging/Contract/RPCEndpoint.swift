@@ -20,7 +20,7 @@ public struct RPCEndpoint: Sendable {
     /// Who may call the methods that have no rule of their own.
     public let access: AccessPolicy
     /// The handlers, by their method's name.
-    public let handlers: [String: RPCHandler]
+    public internal(set) var handlers: [String: RPCHandler]
     /// Methods of the contract that another endpoint of the same server must serve.
     let servedElsewhere: [RPCHandler]
 

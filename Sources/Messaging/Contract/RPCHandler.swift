@@ -15,7 +15,7 @@ public struct RPCHandler: Sendable {
 
     /// What arguments and result look like; found when it is asked for.
     let shapes: @Sendable () -> (arguments: JSONShape, result: JSONShape)
-    let run: @Sendable (RPCContext, RawJSON) async throws -> RawJSON
+    var run: @Sendable (RPCContext, RawJSON) async throws -> RawJSON
 
     /// Serves a method that is known by name only, with arguments and a result of any JSON.
     ///

@@ -106,6 +106,14 @@ public final class InMemoryBroker: Sendable {
         self.state.withLock { $0.queues[queue]?.messages.count }
     }
 
+    /// How many consume a queue.
+    ///
+    /// - Parameter queue: The queue's name.
+    /// - Returns: The number of its consumers; `nil` where there is no such queue.
+    public func consumers(of queue: String) -> Int? {
+        self.state.withLock { $0.queues[queue]?.consumers.count }
+    }
+
     /// The names of all queues, sorted.
     public var queueNames: [String] { self.state.withLock { $0.queues.keys.sorted() } }
 

@@ -1,6 +1,6 @@
 extension RequestPayload {
     /// Reads the request that arrived.
-    init(_ delivery: Delivery, limits: JSONLimits = .default) throws(WireError) {
+    package init(_ delivery: Delivery, limits: JSONLimits = .default) throws(WireError) {
         try self.init(
             decoding: delivery.body,
             contentType: delivery.contentType,
@@ -13,7 +13,7 @@ extension RequestPayload {
 
 extension ReplyPayload {
     /// Reads the reply that arrived.
-    init(_ delivery: Delivery) throws(WireError) {
+    package init(_ delivery: Delivery) throws(WireError) {
         try self.init(
             decoding: delivery.body,
             contentType: delivery.contentType,

@@ -16,5 +16,8 @@ private struct InMemoryHarness: TransportConformance.Harness {
     func deleteQueue(_ name: String) async throws { self.broker.deleteQueue(name) }
     func interrupt(_ transport: any Transport) async throws { (transport as? InMemoryTransport)?.interrupt() }
     func setBlocked(_ isBlocked: Bool) async throws { self.broker.setBlocked(isBlocked) }
+    func consumersByQueue() async throws -> [String: Int] {
+        Dictionary(uniqueKeysWithValues: self.broker.queueNames.map { ($0, self.broker.consumers(of: $0) ?? 0) })
+    }
     func close() async {}
 }
