@@ -58,7 +58,7 @@ public enum TransportConformance {
     /// All checks.
     public static var checks: [Check] {
         self.routing + self.queues + self.delivery + self.faults + self.calls + self.servers + self.serverContract
-            + self.clientContract + self.leftovers
+            + self.clientContract + self.versions + self.leftovers
     }
 
     /// What a check works with: a harness, and a topic that no other check uses.

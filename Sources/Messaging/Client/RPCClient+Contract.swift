@@ -21,6 +21,20 @@ extension RPCClient {
         self.init(transport, target: target, options: options, logger: logger)
     }
 
+    /// The same client with another address: exchange, topic, server or fanout.
+    ///
+    /// ```swift
+    /// let others = client.addressing { $0.exchange = "nova" }
+    /// ```
+    ///
+    /// - Parameter change: Sets what shall be different.
+    /// - Returns: A copy that shares the transport.
+    public func addressing(_ change: (inout Target) -> Void) -> RPCClient {
+        var client = self
+        change(&client.target)
+        return client
+    }
+
     /// Whether the version cap lets a method be called.
     ///
     /// - Parameter method: The method.

@@ -26,7 +26,7 @@ extension RPCClient {
             try self.init(
                 method.name,
                 encoded,
-                namespace: method.namespace,
+                namespace: client.options.namespace ?? method.namespace,
                 since: method.since,
                 in: client,
                 context: context
@@ -43,7 +43,7 @@ extension RPCClient {
             try self.init(
                 method,
                 RawJSON(.object(arguments)),
-                namespace: namespace,
+                namespace: namespace ?? client.options.namespace,
                 since: nil,
                 in: client,
                 context: context
@@ -59,11 +59,19 @@ extension RPCClient {
             context: RPCContext?
         ) throws(RPCError) {
             let version = client.options.version ?? since
-            if let cap = client.options.versionCap, !cap.supports(version ?? .unspecified) {
-                throw RPCError(
-                    .versionCapExceeded,
-                    "\(method) needs version \(version ?? .unspecified), and this client may ask for \(cap) at most"
-                )
+            if let cap = client.options.versionCap {
+                guard let version else {
+                    throw RPCError(
+                        .versionCapExceeded,
+                        "the call of \(method) says no version, and this client may ask for \(cap) at most; set one"
+                    )
+                }
+                guard cap.supports(version) else {
+                    throw RPCError(
+                        .versionCapExceeded,
+                        "\(method) needs version \(version), and this client may ask for \(cap) at most"
+                    )
+                }
             }
             self.method = method
             self.namespace = namespace

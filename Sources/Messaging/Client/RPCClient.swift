@@ -23,7 +23,13 @@ public struct RPCClient: Sendable {
         /// The version that requests ask for; `nil`, the default, for the one in which the method appeared.
         public var version: RPCVersion?
         /// The latest version that may be asked for, to stay compatible with older servers; `nil` for any.
+        ///
+        /// Under a cap a call by name must say its version (wire contract 5.2).
         public var versionCap: RPCVersion?
+        /// The namespace that requests name, whatever that of their method is; `nil`, the default, for the method's own.
+        ///
+        /// For a server that still serves a contract under an older name.
+        public var namespace: String?
         /// The errors that calls throw as the service threw them; none by default, as oslo's `allowed_remote_exmods`.
         ///
         /// A failure that is none of these is an ``RPCError``. A client that is made for a contract has the contract's.

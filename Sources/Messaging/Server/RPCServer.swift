@@ -296,7 +296,8 @@ public final class RPCServer: Sendable {
             self.refusalCounts.count(error.refusalKind)
             self.logger.info("malformed request", metadata: ["error": "\(error.message)"])
             guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
-                return .malformed
+                // oslo acknowledges what it can read, and refuses what is no request (wire contract 3.1, 4.2).
+                return error.code == .invalidPayload ? .drop : .malformed
             }
             return .work(.refuse(Refusal(delivery: delivery, failure: error.remoteFailure, address: address)))
         }

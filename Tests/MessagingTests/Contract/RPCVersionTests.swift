@@ -2,7 +2,7 @@ import Messaging
 import Testing
 
 /// Wire contract 4.2.
-@Suite struct RPCVersionTests {
+@Suite("wire contract 4.2: versions") struct RPCVersionTests {
     @Test(arguments: [
         ("1.0", true), ("1.5", true), ("1.5.0", true), ("1.6", false), ("1.5.1", false), ("0.9", false), ("2.0", false),
     ])

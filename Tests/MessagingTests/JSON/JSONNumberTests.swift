@@ -1,7 +1,7 @@
 import Messaging
 import Testing
 
-struct JSONNumberTests {
+@Suite("wire contract 3.5: numbers") struct JSONNumberTests {
     @Test(arguments: [
         "9223372036854775807", "-9223372036854775808", "9223372036854775808", "-9223372036854775809",
         "18446744073709551615", "18446744073709551616", "1208925819614629174706176", "-1180591620717411303424",

@@ -1,7 +1,7 @@
 import Messaging
 import Testing
 
-struct JSONStringTests {
+@Suite("wire contract 3.5: texts") struct JSONStringTests {
     /// Values and the texts that Python's `json.dumps` writes for them.
     static let pythonTexts: [(String, String)] = [
         ("", #""""#),

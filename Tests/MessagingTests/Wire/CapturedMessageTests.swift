@@ -1,7 +1,7 @@
 import Messaging
 import Testing
 
-struct CapturedMessageTests {
+@Suite("wire contract 3.1 to 3.5: captured messages") struct CapturedMessageTests {
     @Test func `the fixtures hold every kind of message`() {
         #expect(Fixture.requestNames.count == 26)
         #expect(Fixture.replyNames.count == 23)

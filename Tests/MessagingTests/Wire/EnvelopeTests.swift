@@ -2,8 +2,7 @@ import Foundation
 import Messaging
 import Testing
 
-/// The table of wire contract 3.1.
-struct EnvelopeTests {
+@Suite("wire contract 3.1: the envelope") struct EnvelopeTests {
     private static let json = "application/json"
 
     /// What was sent to a real server, and how it reacted.

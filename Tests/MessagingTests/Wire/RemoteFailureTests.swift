@@ -1,7 +1,7 @@
 import Messaging
 import Testing
 
-struct RemoteFailureTests {
+@Suite("wire contract 3.4: the failure object") struct RemoteFailureTests {
     private func decode(_ failure: JSONValue) -> RemoteFailure { RemoteFailure(decoding: RawJSON(failure)) }
 
     private func sent(_ failure: RemoteFailure) throws -> RemoteFailure {

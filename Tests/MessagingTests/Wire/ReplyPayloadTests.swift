@@ -1,8 +1,8 @@
 import Messaging
 import Testing
 
-/// What clients accept, wire contract 3.3, with the replies that were tried on a Python client.
-struct ReplyPayloadTests {
+/// What clients accept, with the replies that were tried on a Python client.
+@Suite("wire contract 3.3: the reply payload") struct ReplyPayloadTests {
     private func decode(_ members: String) throws(WireError) -> ReplyPayload {
         try ReplyPayload(decoding: Array(#"{"_msg_id": "i", \#(members)}"#.utf8)[...])
     }

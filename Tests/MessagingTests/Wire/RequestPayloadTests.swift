@@ -1,7 +1,7 @@
 import Messaging
 import Testing
 
-struct RequestPayloadTests {
+@Suite("wire contract 3.2: the request payload") struct RequestPayloadTests {
     private func decode(_ payload: String) throws(WireError) -> RequestPayload {
         try RequestPayload(decoding: Array(payload.utf8)[...])
     }
