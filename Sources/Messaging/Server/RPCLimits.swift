@@ -2,8 +2,8 @@
 ///
 /// The caller is told (``RPCError/Code/limitExceeded``) where the request says whom to tell.
 public struct RPCLimits: Sendable, Hashable {
-    /// The longest body in bytes; 16 MiB by default, RabbitMQ 4's own limit.
-    public var bodySize = 16 << 20
+    /// The longest body in bytes; 128 MiB by default, RabbitMQ's own limit before version 4, which has 16 MiB.
+    public var bodySize = 128 << 20
     /// The deepest nesting of arrays and objects in a request, of which the arguments' own object is the second; 128 by
     /// default, 512 at most.
     public var nesting = 128
