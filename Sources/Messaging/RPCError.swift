@@ -62,6 +62,8 @@ public struct RPCError: Error, Sendable {
     public let message: String
     /// The failure that the remote side reported, for ``Code/remote`` and the refusals of a server.
     public let failure: RemoteFailure?
+    /// How far a call got that ended without a reply; `nil` where it had one, and for what is no call.
+    public let progress: CallProgress?
     /// The error beneath this one, if there is one.
     public let cause: (any Error)?
 
@@ -71,11 +73,19 @@ public struct RPCError: Error, Sendable {
     ///   - code: What kind of error it is.
     ///   - message: What was wrong and what can be done, for people.
     ///   - failure: The failure that the remote side reported.
+    ///   - progress: How far the call got.
     ///   - cause: The error beneath this one.
-    public init(_ code: Code, _ message: String, failure: RemoteFailure? = nil, cause: (any Error)? = nil) {
+    public init(
+        _ code: Code,
+        _ message: String,
+        failure: RemoteFailure? = nil,
+        progress: CallProgress? = nil,
+        cause: (any Error)? = nil
+    ) {
         self.code = code
         self.message = message
         self.failure = failure
+        self.progress = progress
         self.cause = cause
     }
 

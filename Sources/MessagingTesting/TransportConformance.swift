@@ -57,8 +57,19 @@ public enum TransportConformance {
 
     /// All checks.
     public static var checks: [Check] {
-        self.routing + self.queues + self.delivery + self.faults + self.calls + self.servers + self.serverContract
-            + self.clientContract + self.versions + self.leftovers
+        [
+            self.routing,
+            self.queues,
+            self.delivery,
+            self.faults,
+            self.calls,
+            self.progress,
+            self.servers,
+            self.serverContract,
+            self.clientContract,
+            self.versions,
+            self.leftovers,
+        ].flatMap { $0 }
     }
 
     /// What a check works with: a harness, and a topic that no other check uses.

@@ -9,7 +9,8 @@ import Testing
 /// Wire contract 2.2: what each message looks like on the wire, seen by a plain AMQP consumer.
 @Suite struct PublishingTests {
     @Test(.timeLimit(.minutes(1)))
-    func `a call has the properties, the expiration and the payload of oslo's`() async throws {
+    func `wire contract 2.2 and 3.2: a call has the properties, the expiration and the payload of oslo's`() async throws
+    {
         try await self.withSpy { spy, transport in
             let client = RPCClient(transport, target: .topic("wt", server: "h1"))
             let context = RPCContext(["user": "u1"])
@@ -40,7 +41,9 @@ import Testing
             #expect(properties.contentEncoding == "utf-8")
             #expect(properties.deliveryMode == .persistent)
             #expect(properties.priority == 0)
-            #expect(properties.headers ?? [:] == [:])
+            // Beside oslo's: what tells our servers that the caller understands more, and who it is.
+            #expect(properties.headers ?? [:] == ["steward-caller": "1"])
+            #expect(properties.userID == "guest")
             #expect(properties.expiration == .milliseconds(15_500))
             #expect(properties.messageID == nil && properties.replyTo == nil && properties.correlationID == nil)
             let payload = try self.payload(of: delivery)

@@ -81,7 +81,12 @@ extension RPCClient {
         }
 
         /// The message's body; with a message id and a reply queue it is a call, without them a cast.
-        func encoded(messageID: String? = nil, replyQueue: String? = nil, monitor: Duration? = nil) -> [UInt8] {
+        func encoded(
+            messageID: String? = nil,
+            replyQueue: String? = nil,
+            monitor: Duration? = nil,
+            uniqueID: String = makeUniqueID()
+        ) -> [UInt8] {
             RequestPayload(
                 method: self.method,
                 args: self.arguments,
@@ -90,7 +95,7 @@ extension RPCClient {
                 messageID: messageID,
                 replyQueue: replyQueue,
                 monitorTimeout: monitor.map(\.inSeconds),
-                uniqueID: makeUniqueID(),
+                uniqueID: uniqueID,
                 context: self.context.values
             ).encoded()
         }

@@ -34,6 +34,8 @@ public struct RPCClient: Sendable {
         ///
         /// A failure that is none of these is an ``RPCError``. A client that is made for a contract has the contract's.
         public var errors: [any RemoteFailureInitializable.Type] = []
+        /// Whether a cast that no queue takes is an error, as it is by default; otherwise its receipt says so.
+        public var requiresRoute = true
         /// The context that is sent where a call gives none.
         public var context = RPCContext()
 
@@ -47,7 +49,7 @@ public struct RPCClient: Sendable {
     public var options: Options
 
     let transport: any Transport
-    private let logger: Logger
+    let logger: Logger
 
     /// Creates a client.
     ///
@@ -151,13 +153,15 @@ public struct RPCClient: Sendable {
     ///   - method: The method, from the service's contract.
     ///   - arguments: Its arguments.
     ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Returns: What is known of the request now.
     /// - Throws: `RPCError`: `noSuchServer` where nobody serves the target, `timeout`, and what can go wrong with the
     ///   broker; `CancellationError`.
+    @discardableResult
     public func cast<Arguments, Result>(
         _ method: RPCMethod<Arguments, Result>,
         _ arguments: Arguments,
         context: RPCContext? = nil
-    ) async throws {
+    ) async throws -> CastReceipt {
         try await self.cast(Request(method, arguments, in: self, context: context), to: self.target)
     }
 
@@ -166,8 +170,13 @@ public struct RPCClient: Sendable {
     /// - Parameters:
     ///   - method: The method, from the service's contract.
     ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Returns: What is known of the request now.
     /// - Throws: As the cast of a method with arguments.
-    public func cast<Result>(_ method: RPCMethod<Void, Result>, context: RPCContext? = nil) async throws {
+    @discardableResult
+    public func cast<Result>(
+        _ method: RPCMethod<Void, Result>,
+        context: RPCContext? = nil
+    ) async throws -> CastReceipt {
         try await self.cast(method, (), context: context)
     }
 
@@ -177,12 +186,14 @@ public struct RPCClient: Sendable {
     ///   - method: The method, from the service's contract.
     ///   - arguments: Its arguments.
     ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Returns: What is known of the request now; whether any server listens is part of it.
     /// - Throws: `RPCError`: `timeout`, and what can go wrong with the broker; `CancellationError`.
+    @discardableResult
     public func fanout<Arguments, Result>(
         _ method: RPCMethod<Arguments, Result>,
         _ arguments: Arguments,
         context: RPCContext? = nil
-    ) async throws {
+    ) async throws -> CastReceipt {
         try await self.cast(Request(method, arguments, in: self, context: context), to: self.fanoutTarget)
     }
 
@@ -191,8 +202,13 @@ public struct RPCClient: Sendable {
     /// - Parameters:
     ///   - method: The method, from the service's contract.
     ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Returns: What is known of the request now.
     /// - Throws: As the fanout of a method with arguments.
-    public func fanout<Result>(_ method: RPCMethod<Void, Result>, context: RPCContext? = nil) async throws {
+    @discardableResult
+    public func fanout<Result>(
+        _ method: RPCMethod<Void, Result>,
+        context: RPCContext? = nil
+    ) async throws -> CastReceipt {
         try await self.fanout(method, (), context: context)
     }
 
@@ -231,13 +247,15 @@ public struct RPCClient: Sendable {
     ///   - arguments: The keyword arguments.
     ///   - namespace: The namespace; `nil` for the null namespace.
     ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Returns: What is known of the request now.
     /// - Throws: As the cast of a contract's method.
+    @discardableResult
     public func cast(
         _ method: String,
         _ arguments: [String: JSONValue] = [:],
         namespace: String? = nil,
         context: RPCContext? = nil
-    ) async throws {
+    ) async throws -> CastReceipt {
         try await self.cast(
             Request(method, arguments, namespace: namespace, in: self, context: context),
             to: self.target
@@ -251,111 +269,18 @@ public struct RPCClient: Sendable {
     ///   - arguments: The keyword arguments.
     ///   - namespace: The namespace; `nil` for the null namespace.
     ///   - context: The request context; `nil` (the default) for the client's own.
+    /// - Returns: What is known of the request now.
     /// - Throws: As the fanout of a contract's method.
+    @discardableResult
     public func fanout(
         _ method: String,
         _ arguments: [String: JSONValue] = [:],
         namespace: String? = nil,
         context: RPCContext? = nil
-    ) async throws {
+    ) async throws -> CastReceipt {
         try await self.cast(
             Request(method, arguments, namespace: namespace, in: self, context: context),
             to: self.fanoutTarget
         )
-    }
-
-    // MARK: Sending
-
-    private var fanoutTarget: Target {
-        Target(topic: self.target.topic, exchange: self.target.exchange, isFanout: true)
-    }
-
-    private func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
-        let destination = try self.destination(of: self.target)
-        guard !self.target.isFanout else {
-            throw RPCError(
-                .invalidTarget,
-                "a call has one reply and cannot be fanned out; cast to \(self.target) instead"
-            )
-        }
-        guard timeout > .zero else {
-            throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
-        }
-        let deadline = self.transport.clock.now + timeout
-        let replyQueue: String
-        do {
-            replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
-        } catch {
-            throw try self.explain(error, request)
-        }
-        let messageID = makeUniqueID()
-        let replies = self.transport.replies
-        replies.expect(messageID, deadline: deadline, monitorTimeout: self.options.callMonitorTimeout)
-        defer { replies.forget(messageID) }
-        let body = request.encoded(
-            messageID: messageID,
-            replyQueue: replyQueue,
-            monitor: self.options.callMonitorTimeout
-        )
-        do {
-            try await self.transport.send(
-                Message(body: body, timeToLive: timeout),
-                to: destination,
-                options: SendOptions(isMandatory: true, deadline: deadline)
-            )
-        } catch {
-            // Written and unconfirmed when the caller's time was over: to the caller that is a timeout as any other.
-            let isTimeout = error.code == .connectionLost && deadline <= self.transport.clock.now
-            throw try self.explain(isTimeout ? RPCError(.timeout, error.message, cause: error) : error, request)
-        }
-        let reply: ReplyPayload
-        do {
-            reply = try await replies.reply(to: messageID)
-        } catch let error as RPCError {
-            throw try self.explain(error, request)
-        }
-        if let failure = reply.failure {
-            throw self.error(for: failure, of: request.method)
-        }
-        return reply.result ?? .null
-    }
-
-    private func cast(_ request: Request, to target: Target) async throws {
-        let destination = try self.destination(of: target)
-        do {
-            try await self.transport.send(
-                Message(body: request.encoded()),
-                to: destination,
-                options: SendOptions(
-                    isMandatory: !target.isFanout,
-                    deadline: self.transport.clock.now + self.options.timeout
-                )
-            )
-        } catch {
-            throw try self.explain(error, request)
-        }
-        self.logger.debug("cast sent", metadata: ["method": "\(request.method)", "target": "\(target)"])
-    }
-
-    private func destination(of target: Target) throws(RPCError) -> Destination {
-        let target = try target.validated()
-        if target.isFanout { return .fanout(target.topic) }
-        guard let server = target.server else { return .topic(target.topic, exchange: target.exchange) }
-        return .server(server, topic: target.topic, exchange: target.exchange)
-    }
-
-    /// Says of an error of the transport which request met it; where the task was cancelled, throws that instead: then
-    /// the error is only what it looked like beneath.
-    private func explain(_ error: RPCError, _ request: Request) throws(CancellationError) -> RPCError {
-        guard !Task.isCancelled else { throw CancellationError() }
-        let what =
-            switch error.code {
-            case .noSuchServer:
-                self.target.server.map { "there is no server '\($0)' of topic '\(self.target.topic)'" }
-                    ?? "there is no server of topic '\(self.target.topic)'"
-            case .timeout: "\(request.method) at \(self.target) timed out: \(error.message)"
-            default: "\(request.method) at \(self.target): \(error.message)"
-            }
-        return RPCError(error.code, what, failure: error.failure, cause: error.cause)
     }
 }

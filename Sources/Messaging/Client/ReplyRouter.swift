@@ -14,6 +14,12 @@ public final class ReplyRouter: Sendable {
         let startedAt: ContinuousClock.Instant
         /// When the server was heard of last: a heartbeat (wire contract 4.4).
         var heardAt: ContinuousClock.Instant?
+        /// The host that said so.
+        var host: String?
+        /// The queue that the request went to, looked at shortly before the end if nobody was heard of.
+        let destination: Destination?
+        var isLookedAt = false
+        var status: QueueStatus?
         var waiter: CheckedContinuation<ReplyPayload, any Error>?
         /// The outcome, if it came before somebody waited for it.
         var outcome: Outcome?
@@ -22,16 +28,34 @@ public final class ReplyRouter: Sendable {
             guard let monitorTimeout = self.monitorTimeout else { return self.deadline }
             return min(self.deadline, (self.heardAt ?? self.startedAt) + monitorTimeout)
         }
+
+        /// When something is to be done about it.
+        var due: ContinuousClock.Instant { self.lookAt ?? self.limit }
+
+        /// When its queue is to be looked at: early enough for the answer to come before the end.
+        var lookAt: ContinuousClock.Instant? {
+            guard !self.isLookedAt, self.heardAt == nil, self.destination != nil else { return nil }
+            return self.limit - min(.milliseconds(250), (self.limit - self.startedAt) / 5)
+        }
     }
 
     private struct State {
         var calls: [String: Call] = [:]
         var closedBy: RPCError?
+        var inspector: Inspector?
         /// Wakes at `armedFor` to end what is overdue; there is one only while calls wait.
         var timer: Task<Void, Never>?
         var armedFor: ContinuousClock.Instant?
         var lateReplies = 0
+        /// The replies to requests that everybody may answer, by message id.
+        var gatherings: [String: [ReplyPayload]] = [:]
     }
+
+    /// No more replies to one request are kept.
+    private static let maximumGathered = 10_000
+
+    /// Looks at the queue of a destination; set by the client that waits.
+    package typealias Inspector = @Sendable (Destination, ContinuousClock.Instant) async -> QueueStatus?
 
     private let clock: any MessagingClock
     private let state = Mutex(State())
@@ -74,8 +98,11 @@ public final class ReplyRouter: Sendable {
                 continue
             }
             if reply.isHeartbeat {
-                self.state.withLock { $0.calls[id]?.heardAt = self.clock.now }
-            } else {
+                self.state.withLock { state in
+                    state.calls[id]?.heardAt = self.clock.now
+                    if let host = reply.host { state.calls[id]?.host = host }
+                }
+            } else if !self.isGathered(reply, id) {
                 self.finish(id, .success(reply), isReply: true)
             }
         }
@@ -95,14 +122,65 @@ public final class ReplyRouter: Sendable {
     // MARK: For clients
 
     /// Expects a reply; to be called before the request is sent.
-    package func expect(_ id: String, deadline: ContinuousClock.Instant, monitorTimeout: Duration?) {
+    ///
+    /// - Parameters:
+    ///   - id: The call's message id.
+    ///   - deadline: When the call ends.
+    ///   - monitorTimeout: How long it waits without a sign of life.
+    ///   - destination: Where the request goes; it is looked at before the call ends in silence.
+    ///   - inspector: What looks at it.
+    package func expect(
+        _ id: String,
+        deadline: ContinuousClock.Instant,
+        monitorTimeout: Duration?,
+        destination: Destination? = nil,
+        inspector: Inspector? = nil
+    ) {
         self.state.withLock { state in
-            var call = Call(deadline: deadline, monitorTimeout: monitorTimeout, startedAt: self.clock.now)
+            var call = Call(
+                deadline: deadline,
+                monitorTimeout: monitorTimeout,
+                startedAt: self.clock.now,
+                destination: inspector == nil ? nil : destination
+            )
             call.outcome = state.closedBy.map { .failure($0) }
+            if let inspector { state.inspector = inspector }
             state.calls[id] = call
-            self.arm(&state, for: call.limit)
+            self.arm(&state, for: call.due)
         }
     }
+
+    /// What is known of a call that waits, for whoever gives it up.
+    package func progress(of id: String) -> CallProgress? {
+        self.state.withLock { state in state.calls[id].map { Self.progress(of: $0, now: self.clock.now) } }
+    }
+
+    // MARK: Gathering
+
+    /// Collects the replies to a request that everybody may answer, until ``gathered(_:)``.
+    package func gather(_ id: String) {
+        self.state.withLock { $0.gatherings[id] = [] }
+    }
+
+    /// Ends the collection and answers the replies, in the order they came.
+    package func gathered(_ id: String) -> [ReplyPayload] {
+        self.state.withLock { $0.gatherings.removeValue(forKey: id) } ?? []
+    }
+
+    /// How many replies a collection has.
+    package func gatheredCount(_ id: String) -> Int {
+        self.state.withLock { $0.gatherings[id]?.count ?? 0 }
+    }
+
+    private func isGathered(_ reply: ReplyPayload, _ id: String) -> Bool {
+        self.state.withLock { state in
+            guard let count = state.gatherings[id]?.count else { return false }
+            if count < Self.maximumGathered { state.gatherings[id]?.append(reply) }
+            return true
+        }
+    }
+
+    // MARK: Waiting
 
     /// Waits for the reply to an expected call.
     package func reply(to id: String) async throws -> ReplyPayload {
@@ -170,44 +248,64 @@ public final class ReplyRouter: Sendable {
 
     private func expire() {
         let now = self.clock.now
-        let overdue: [(String, RPCError)] = self.state.withLock { state in
+        let (overdue, queues): ([(String, RPCError)], [Destination: ContinuousClock.Instant]) = self.state.withLock {
+            state in
             var overdue: [(String, RPCError)] = []
+            var queues: [Destination: ContinuousClock.Instant] = [:]
             var next: ContinuousClock.Instant?
             for (id, call) in state.calls where call.outcome == nil {
                 if call.limit <= now {
                     overdue.append((id, Self.timeout(call, now: now)))
-                } else {
-                    next = min(next ?? call.limit, call.limit)
+                    continue
                 }
+                var call = call
+                if let lookAt = call.lookAt, lookAt <= now, let destination = call.destination {
+                    call.isLookedAt = true
+                    state.calls[id]?.isLookedAt = true
+                    queues[destination] = max(queues[destination] ?? call.limit, call.limit)
+                }
+                next = next.map { min($0, call.due) } ?? call.due
             }
             // The timer is this one, or one that replaced it while it fired; there must not be two.
             state.timer?.cancel()
             state.timer = nil
             state.armedFor = nil
             if let next { self.arm(&state, for: next) }
-            return overdue
+            return (overdue, queues)
         }
         for (id, error) in overdue { self.finish(id, .failure(error)) }
+        for (destination, limit) in queues { self.look(at: destination, until: limit) }
     }
 
-    /// Says how far the call got: a timeout that names nothing is the commonest complaint about RPC over a broker.
+    /// Looks at a queue once for all the calls that are about to end there.
+    private func look(at destination: Destination, until limit: ContinuousClock.Instant) {
+        guard let inspector = self.state.withLock(\.inspector) else { return }
+        // Not within the timer's task, which other calls need; it ends with the calls at the latest.
+        Task { [weak self] in
+            guard let status = await inspector(destination, limit) else { return }
+            self?.state.withLock { state in
+                for (id, call) in state.calls where call.destination == destination && call.isLookedAt {
+                    state.calls[id]?.status = status
+                }
+            }
+        }
+    }
+
+    /// Says how far the call got.
     private static func timeout(_ call: Call, now: ContinuousClock.Instant) -> RPCError {
         let waited = (now - call.startedAt).inSeconds
         let limit = now >= call.deadline ? "after \(waited.rounded(toPlaces: 1)) s" : "by its call monitor"
-        guard let heardAt = call.heardAt else {
-            return RPCError(
-                .timeout,
-                "no reply \(limit); the broker took the request, and no server was heard of since"
-            )
-        }
-        let silence = (now - heardAt).inSeconds.rounded(toPlaces: 1)
-        return RPCError(.timeout, "no reply \(limit); a server was working on the request \(silence) s ago")
+        let progress = Self.progress(of: call, now: now)
+        return RPCError(.timeout, "no reply \(limit); \(progress)", progress: progress)
     }
-}
 
-extension Double {
-    fileprivate func rounded(toPlaces places: Int) -> Double {
-        let scale = (0..<places).reduce(1.0) { scale, _ in scale * 10 }
-        return (self * scale).rounded() / scale
+    private static func progress(of call: Call, now: ContinuousClock.Instant) -> CallProgress {
+        CallProgress(
+            isRouted: true,
+            consumers: call.status?.consumers,
+            waitingRequests: call.status?.messages,
+            host: call.host,
+            silence: call.heardAt.map { now - $0 }
+        )
     }
 }

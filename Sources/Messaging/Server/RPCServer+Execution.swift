@@ -8,12 +8,20 @@ extension RPCServer {
     func serve(_ job: Job, listener: any Listener) async {
         let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
         let deadline = self.deadline(of: job.delivery)
+        // What is to be done at least once is done, whether or not its caller still waits.
+        let expires = job.isFromOurClient && job.handler.delivery == .atMostOnce
+        let key = self.inFlight.begin(
+            messageID: job.request.messageID,
+            announceTo: job.isFromOurClient ? address : nil,
+            expiry: expires ? deadline : nil
+        )
         let outcome = await self.withHeartbeats(to: address, for: job) {
             await self.execute(job, deadline: deadline)
         }
+        let withdrawal = self.inFlight.end(key)
         if job.handler.delivery == .atLeastOnce {
             let deliveries = [job.delivery] + self.repetitions(of: job)
-            if outcome.failure != nil, Task.isCancelled {
+            if outcome.failure != nil, Task.isCancelled, withdrawal == nil {
                 // The server's end cut it short: that is no end of the request. Another server runs and answers it.
                 await self.outlivingCancellation { await listener.reject(deliveries, requeue: true) }
                 self.freeSlot()
@@ -21,7 +29,7 @@ extension RPCServer {
             }
             await self.outlivingCancellation { _ = await listener.acknowledge(deliveries) }
         }
-        guard let address else {
+        guard let address, withdrawal == nil else {
             self.freeSlot()
             return
         }
@@ -66,7 +74,10 @@ extension RPCServer {
                 isRedelivered: job.delivery.isRedelivered,
                 callMonitorTimeout: request.monitorInterval
             )
-            return .result(try await self.run(job.handler, context, request.args))
+            let result = try await RequestDeadline.$current.withValue(deadline) {
+                try await self.run(job.handler, context, request.args)
+            }
+            return .result(result)
         } catch {
             let failure = RemoteFailure(describing: error)
             let isExpected = (error as? any RemoteFailureConvertible)?.isExpected ?? false
@@ -116,14 +127,14 @@ extension RPCServer {
         return await withTaskGroup(of: ReplyPayload?.self) { group in
             defer { group.cancelAll() }
             group.addTask { await body() }
-            group.addTask { [replySender, clock = self.clock] in
+            group.addTask { [replySender, clock = self.clock, host = job.isFromOurClient ? self.target.server : nil] in
                 while !Task.isCancelled {
                     do {
                         try await clock.sleep(interval)
                     } catch {
                         break  // The method has ended.
                     }
-                    _ = await replySender.offer(.heartbeat, to: address, deadline: clock.now + interval)
+                    _ = await replySender.offer(.heartbeat(from: host), to: address, deadline: clock.now + interval)
                 }
                 return nil
             }

@@ -46,6 +46,7 @@ public final class RPCServer: Sendable {
     let logger: Logger
     let replySender: ReplySender
     let refusalCounts = RefusalCounts()
+    let inFlight: InFlight
     private let intake: Intake
     private let hasRun = Mutex(false)
 
@@ -73,12 +74,29 @@ public final class RPCServer: Sendable {
         self.logger = logger
         let intake = Intake(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
         self.intake = intake
-        self.replySender = ReplySender(
+        let replySender = ReplySender(
             transport,
             retryLimit: configuration.replyRetryLimit,
             stopped: intake.stopped,
             logger: logger
         )
+        self.replySender = replySender
+        let clock = transport.clock
+        self.inFlight = InFlight(clock: clock) { address in
+            _ = await replySender.offer(
+                .heartbeat(from: target.server),
+                to: address,
+                deadline: clock.now + .seconds(1)
+            )
+        }
+    }
+
+    /// Cancels the handler of a call whose caller does not wait any more; no reply is sent then.
+    ///
+    /// - Parameter messageID: The call's message id.
+    /// - Returns: Whether it was running here; if not, it is not started should it still come.
+    package func cancelCall(_ messageID: String) -> Bool {
+        self.inFlight.cancel(messageID)
     }
 
     /// How many handlers are running.
@@ -120,6 +138,7 @@ public final class RPCServer: Sendable {
         } onCancel: {
             self.intake.stop()
         }
+        self.inFlight.close()
         await self.release(listener)
         self.logger.info("stopped serving")
     }
@@ -229,6 +248,8 @@ public final class RPCServer: Sendable {
         let delivery: Delivery
         let request: RequestPayload
         let handler: RPCHandler
+        /// Whether the caller understands what oslo's clients do not.
+        var isFromOurClient: Bool { self.delivery.headers[MessageHeader.caller] != nil }
     }
 
     /// A request that will not be run, and whose caller can be told.
@@ -303,6 +324,10 @@ public final class RPCServer: Sendable {
         }
         if let deadline = self.deadline(of: delivery), deadline <= self.clock.now {
             self.logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
+            return .drop
+        }
+        if let id = request.messageID, self.inFlight.isWithdrawn(id) {
+            self.logger.info("cancelled request is not started", metadata: ["method": "\(request.method)"])
             return .drop
         }
         do {

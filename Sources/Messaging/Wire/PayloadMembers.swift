@@ -17,6 +17,7 @@ struct PayloadMembers {
     private(set) var rawMessageID: RawJSON?
     private(set) var replyQueue: String?
     private(set) var uniqueID: String?
+    private(set) var host: String?
     private(set) var context: [String: RawJSON] = [:]
     /// Why the payload must be refused, if it must.
     private(set) var error: JSONError?
@@ -64,6 +65,8 @@ struct PayloadMembers {
             self.timeout = value
         } else if member.hasKey("_unique_id") {
             self.uniqueID = value.stringValue
+        } else if member.hasKey("_host") {
+            self.host = value.stringValue
         } else if member.hasKey("result") {
             self.result = value
         } else if member.hasKey("failure") {

@@ -8,6 +8,8 @@ package struct ReplyPayload: Sendable {
     /// The call that is answered.
     package var messageID: String?
     package var uniqueID: String?
+    /// The host that sends a sign of life; our own addition, sent to clients of this library alone.
+    package var host: String?
 
     private init(result: RawJSON?, failure: RemoteFailure?, isEnding: Bool) {
         self.result = result
@@ -29,6 +31,13 @@ package struct ReplyPayload: Sendable {
 
     /// A sign of life of a method that still runs (wire contract 4.4).
     package static let heartbeat = ReplyPayload(result: nil, failure: nil, isEnding: false)
+
+    /// A sign of life that says where the method runs.
+    package static func heartbeat(from host: String?) -> ReplyPayload {
+        var heartbeat = Self.heartbeat
+        heartbeat.host = host
+        return heartbeat
+    }
 
     /// Whether this says only that the method still runs.
     package var isHeartbeat: Bool { !self.isEnding && self.failure == nil && (self.result?.isNull ?? true) }
@@ -85,6 +94,10 @@ extension ReplyPayload {
         writer.write(messageID)
         writer.writeNext(key: "_unique_id")
         writer.write(uniqueID)
+        if let host = self.host {
+            writer.writeNext(key: "_host")
+            writer.write(host)
+        }
         writer.write(byte: JSONByte.closeBrace)
     }
 }
@@ -130,6 +143,7 @@ extension ReplyPayload {
         }
         self.messageID = messageID
         self.uniqueID = members.uniqueID
+        self.host = members.host
         self.result = members.result
         self.isEnding = !(members.ending?.isFalsy ?? true)
         if let failure = members.failure, !failure.isFalsy {

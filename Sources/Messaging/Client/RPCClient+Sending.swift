@@ -1,0 +1,194 @@
+internal import Logging
+
+extension RPCClient {
+    var fanoutTarget: Target {
+        Target(topic: self.target.topic, exchange: self.target.exchange, isFanout: true)
+    }
+
+    /// Sends a request and waits for its reply.
+    func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
+        let destination = try self.destination(of: self.target)
+        guard !self.target.isFanout else {
+            throw RPCError(
+                .invalidTarget,
+                "a call has one reply and cannot be fanned out; cast to \(self.target), or gather the answers of all"
+            )
+        }
+        let (deadline, timeToLive) = try self.limits(of: request, timeout: timeout)
+        let replyQueue: String
+        do {
+            replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
+        } catch {
+            throw try self.explain(error, request)
+        }
+        let messageID = makeUniqueID()
+        let replies = self.transport.replies
+        replies.expect(
+            messageID,
+            deadline: deadline,
+            monitorTimeout: self.options.callMonitorTimeout,
+            destination: destination,
+            inspector: self.inspector
+        )
+        defer { replies.forget(messageID) }
+        let body = request.encoded(
+            messageID: messageID,
+            replyQueue: replyQueue,
+            monitor: self.options.callMonitorTimeout
+        )
+        do {
+            try await self.transport.send(
+                Message(
+                    body: body,
+                    timeToLive: timeToLive,
+                    headers: [MessageHeader.caller: "1"]
+                ),
+                to: destination,
+                options: SendOptions(isMandatory: true, deadline: deadline)
+            )
+        } catch {
+            if Task.isCancelled { await self.cancel(messageID, takenBy: nil) }
+            // Written and unconfirmed when the caller's time was over: to the caller that is a timeout as any other.
+            let isTimeout = error.code == .connectionLost && deadline <= self.transport.clock.now
+            throw try self.explain(isTimeout ? RPCError(.timeout, error.message, cause: error) : error, request)
+        }
+        let reply: ReplyPayload
+        do {
+            reply = try await replies.reply(to: messageID)
+        } catch let error as RPCError {
+            throw try self.explain(error, request)
+        } catch is CancellationError {
+            await self.cancel(messageID, takenBy: replies.progress(of: messageID)?.host)
+            throw CancellationError()
+        }
+        if let failure = reply.failure {
+            throw self.error(for: failure, of: request.method)
+        }
+        return reply.result ?? .null
+    }
+
+    /// Sends a request for which no reply is awaited.
+    func cast(_ request: Request, to target: Target) async throws -> CastReceipt {
+        let destination = try self.destination(of: target)
+        let uniqueID = makeUniqueID()
+        var isRouted = true
+        do {
+            try await self.transport.send(
+                Message(body: request.encoded(uniqueID: uniqueID)),
+                to: destination,
+                options: SendOptions(isMandatory: true, deadline: self.transport.clock.now + self.options.timeout)
+            )
+        } catch  where error.code == .noSuchServer && (target.isFanout || !self.options.requiresRoute) {
+            isRouted = false
+        } catch {
+            throw try self.explain(error, request)
+        }
+        self.logger.debug(
+            "cast sent",
+            metadata: ["method": "\(request.method)", "target": "\(target)", "routed": "\(isRouted)"]
+        )
+        return CastReceipt(uniqueID: uniqueID, isRouted: isRouted)
+    }
+
+    /// When a call ends, and how long its request may wait in a queue: for its own timeout, as in oslo (wire contract
+    /// 5.1), or for what is left of the request that is being served here, if that is less.
+    private func limits(
+        of request: Request,
+        timeout: Duration
+    ) throws(RPCError) -> (deadline: ContinuousClock.Instant, timeToLive: Duration) {
+        let now = self.transport.clock.now
+        guard timeout > .zero else {
+            throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
+        }
+        guard let limit = RequestDeadline.current, limit < now + timeout else { return (now + timeout, timeout) }
+        guard limit > now else {
+            throw RPCError(
+                .timeout,
+                "the call of \(request.method) has no time left: the caller of the request that makes it has given up"
+            )
+        }
+        return (limit, limit - now)
+    }
+
+    private var inspector: ReplyRouter.Inspector {
+        let transport = self.transport
+        let logger = self.logger
+        return { destination, deadline in
+            do {
+                return try await transport.status(of: destination, deadline: deadline)
+            } catch {
+                // It only makes an error say more; the call itself ends as it would.
+                logger.debug("the queue could not be looked at", metadata: ["error": "\(error)"])
+                return nil
+            }
+        }
+    }
+
+    /// Tells the server, or all that may have it, that nobody waits for a call any more.
+    ///
+    /// In a task of its own, since the caller's is cancelled; awaited on the spot, and bounded, because whoever cancels
+    /// wants to go on. A Python server has no such address, and the request runs to its end there.
+    private func cancel(_ messageID: String, takenBy host: String?) async {
+        let transport = self.transport
+        let logger = self.logger
+        let target = self.target.control
+        let destination: Destination =
+            if let server = host ?? target.server {
+                .server(server, topic: target.topic, exchange: target.exchange)
+            } else {
+                .fanout(target.topic)
+            }
+        let body = RequestPayload(
+            method: ControlMethod.cancel,
+            args: RawJSON(.object(["id": .string(messageID)])),
+            version: "1.0"
+        ).encoded()
+        let limit = Duration.milliseconds(250)
+        await Task {
+            do {
+                try await transport.send(
+                    Message(body: body, timeToLive: .seconds(60)),
+                    to: destination,
+                    options: SendOptions(deadline: transport.clock.now + limit)
+                )
+            } catch {
+                logger.debug("the server could not be told of a cancelled call", metadata: ["error": "\(error)"])
+            }
+        }.value
+    }
+
+    func destination(of target: Target) throws(RPCError) -> Destination {
+        let target = try target.validated()
+        if target.isFanout { return .fanout(target.topic) }
+        guard let server = target.server else { return .topic(target.topic, exchange: target.exchange) }
+        return .server(server, topic: target.topic, exchange: target.exchange)
+    }
+
+    /// Says of an error of the transport which request met it; where the task was cancelled, throws that instead: then
+    /// the error is only what it looked like beneath.
+    func explain(_ error: RPCError, _ request: Request) throws(CancellationError) -> RPCError {
+        guard !Task.isCancelled else { throw CancellationError() }
+        let what =
+            switch error.code {
+            case .noSuchServer:
+                self.target.server.map { "there is no server '\($0)' of topic '\(self.target.topic)'" }
+                    ?? "there is no server of topic '\(self.target.topic)'"
+            case .timeout: "\(request.method) at \(self.target) timed out: \(error.message)"
+            default: "\(request.method) at \(self.target): \(error.message)"
+            }
+        let progress = error.progress ?? (error.code == .invalidReply ? nil : CallProgress(isRouted: false))
+        return RPCError(error.code, what, failure: error.failure, progress: progress, cause: error.cause)
+    }
+}
+
+/// The names of our own headers, which travel beside oslo's message.
+enum MessageHeader {
+    /// Says that the caller is a client of this library, which understands more than oslo's.
+    static let caller = "steward-caller"
+}
+
+/// Methods of a control topic that the library itself calls.
+enum ControlMethod {
+    /// Cancels the handler of a call; its argument is `id`, the call's message id.
+    static let cancel = "cancel"
+}

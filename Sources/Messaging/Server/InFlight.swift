@@ -1,0 +1,183 @@
+internal import Synchronization
+
+/// The requests that a server is running: so that they can be cancelled, and their callers told who took them.
+final class InFlight: Sendable {
+    /// Why a request was cancelled that runs.
+    enum Withdrawal: Sendable {
+        /// Its caller said so.
+        case cancelled
+        /// Its caller's patience has ended.
+        case expired
+    }
+
+    /// A task that is running.
+    ///
+    /// `@unchecked Sendable`: `UnsafeCurrentTask.cancel()` may be called from any thread while the task lives. An entry is
+    /// used only under the lock, and its own task takes it out under the same lock before it ends.
+    private struct RunningTask: @unchecked Sendable {
+        let task: UnsafeCurrentTask
+    }
+
+    private struct Entry {
+        let task: RunningTask?
+        let messageID: String?
+        /// Whom to tell, and when, that the request was taken.
+        var announcement: (address: ReplyAddress, due: ContinuousClock.Instant)?
+        /// When it is cancelled.
+        let expiry: ContinuousClock.Instant?
+        var withdrawal: Withdrawal?
+
+        /// When something is to be done about it.
+        var due: ContinuousClock.Instant? {
+            let expiry = self.withdrawal == nil ? self.expiry : nil
+            guard let announcement else { return expiry }
+            return expiry.map { min($0, announcement.due) } ?? announcement.due
+        }
+    }
+
+    private struct State {
+        var entries: [UInt64: Entry] = [:]
+        var byMessageID: [String: UInt64] = [:]
+        var next: UInt64 = 0
+        /// Calls that were cancelled before they were started here; the oldest is overwritten at `oldest`.
+        var withdrawn: [String] = []
+        var oldest = 0
+        /// Wakes at `armedFor`; there is one only while something is due.
+        var timer: Task<Void, Never>?
+        var armedFor: ContinuousClock.Instant?
+    }
+
+    /// How long a handler runs before its caller is told who took the request; most have ended by then.
+    private static let announceAfter: Duration = .milliseconds(100)
+    /// As many cancellations are remembered of requests that are not here.
+    private static let maximumWithdrawn = 1024
+
+    private let clock: any MessagingClock
+    private let announce: @Sendable (ReplyAddress) async -> Void
+    private let state = Mutex(State())
+
+    /// Creates a table without requests.
+    ///
+    /// - Parameters:
+    ///   - clock: The time by which requests expire.
+    ///   - announce: Tells a caller that its request was taken.
+    init(clock: any MessagingClock, announce: @escaping @Sendable (ReplyAddress) async -> Void) {
+        self.clock = clock
+        self.announce = announce
+    }
+
+    /// How many requests run.
+    var count: Int { self.state.withLock(\.entries.count) }
+
+    /// Notes that the current task begins to run a request.
+    ///
+    /// - Parameters:
+    ///   - messageID: The call's id; `nil` for a cast.
+    ///   - announceTo: Whom to tell who took it, if the caller wants to know.
+    ///   - expiry: When the task is to be cancelled; `nil` for never.
+    /// - Returns: The key for ``end(_:)``.
+    func begin(messageID: String?, announceTo: ReplyAddress?, expiry: ContinuousClock.Instant?) -> UInt64 {
+        // A time in the future is not needed for what nobody wants to hear of.
+        let announcement = announceTo.map { ($0, self.clock.now + Self.announceAfter) }
+        let task = withUnsafeCurrentTask { $0.map(RunningTask.init) }
+        return self.state.withLock { state in
+            let key = state.next
+            state.next += 1
+            let entry = Entry(task: task, messageID: messageID, announcement: announcement, expiry: expiry)
+            state.entries[key] = entry
+            if let messageID { state.byMessageID[messageID] = key }
+            if let due = entry.due { self.arm(&state, for: due) }
+            return key
+        }
+    }
+
+    /// Notes that a request has ended; answers why, if it was cancelled here.
+    func end(_ key: UInt64) -> Withdrawal? {
+        self.state.withLock { state in
+            guard let entry = state.entries.removeValue(forKey: key) else { return nil }
+            if let id = entry.messageID, state.byMessageID[id] == key { state.byMessageID[id] = nil }
+            // The timer is left to fire in vain: calls that follow one another closely would pay for each.
+            return entry.withdrawal
+        }
+    }
+
+    /// Cancels a call; one that is not here is not started if it still comes.
+    ///
+    /// - Parameter messageID: The call's id.
+    /// - Returns: Whether it was running here.
+    func cancel(_ messageID: String) -> Bool {
+        self.state.withLock { state in
+            guard let key = state.byMessageID[messageID], var entry = state.entries[key] else {
+                if state.withdrawn.count < Self.maximumWithdrawn {
+                    state.withdrawn.append(messageID)
+                } else {
+                    state.withdrawn[state.oldest] = messageID
+                    state.oldest = (state.oldest + 1) % Self.maximumWithdrawn
+                }
+                return false
+            }
+            entry.withdrawal = .cancelled
+            state.entries[key] = entry
+            entry.task?.task.cancel()
+            return true
+        }
+    }
+
+    /// Whether a call was cancelled before it was started.
+    func isWithdrawn(_ messageID: String) -> Bool {
+        self.state.withLock { !$0.withdrawn.isEmpty && $0.withdrawn.contains(messageID) }
+    }
+
+    // MARK: Time
+
+    /// Sees to it that what is due at `instant` is done then.
+    ///
+    /// One timer for all requests, as for the calls of a client.
+    private func arm(_ state: inout State, for instant: ContinuousClock.Instant) {
+        if let armedFor = state.armedFor, armedFor <= instant { return }
+        state.timer?.cancel()
+        state.armedFor = instant
+        state.timer = Task { [weak self, clock] in
+            do {
+                try await clock.sleep(until: instant, tolerance: nil)
+            } catch {
+                return  // Replaced by an earlier timer, or the server has ended.
+            }
+            await self?.handleDue()
+        }
+    }
+
+    private func handleDue() async {
+        let now = self.clock.now
+        let addresses: [ReplyAddress] = self.state.withLock { state in
+            var addresses: [ReplyAddress] = []
+            var next: ContinuousClock.Instant?
+            for (key, var entry) in state.entries {
+                if let announcement = entry.announcement, announcement.due <= now {
+                    addresses.append(announcement.address)
+                    entry.announcement = nil
+                    state.entries[key] = entry
+                }
+                if entry.withdrawal == nil, let expiry = entry.expiry, expiry <= now {
+                    entry.withdrawal = .expired
+                    state.entries[key] = entry
+                    entry.task?.task.cancel()
+                }
+                if let due = entry.due { next = next.map { min($0, due) } ?? due }
+            }
+            state.timer = nil
+            state.armedFor = nil
+            if let next { self.arm(&state, for: next) }
+            return addresses
+        }
+        for address in addresses { await self.announce(address) }
+    }
+
+    /// Lets the timer go; to be called when nothing runs any more.
+    func close() {
+        self.state.withLock { state in
+            state.timer?.cancel()
+            state.timer = nil
+        }
+    }
+}

@@ -1,0 +1,185 @@
+internal import Messaging
+internal import Testing
+
+extension TransportConformance {
+    /// Calls that end without a reply end quickly, say how far they got, and leave nothing running.
+    static let progress: [Check] = [
+        Check("a timeout says that nobody consumes the queue") { bench in
+            let transport = try await bench.transport()
+            let (listener, _) = try await bench.listener("a", on: transport)
+            await listener.close()
+            let client = RPCClient(try await bench.transport(), target: .topic(bench.topic, server: "a"))
+            let error = await #expect(throws: RPCError.self) {
+                try await client.call(Echo.nothing, timeout: .seconds(1))
+            }
+            #expect(error?.code == .timeout)
+            #expect(error?.progress == CallProgress(isRouted: true, consumers: 0, waitingRequests: 1))
+            #expect(error?.message.contains("nobody consumes") == true)
+        },
+        Check("a timeout says how many wait where all servers are busy") { bench in
+            let transport = try await bench.transport()
+            let (_, received) = try await bench.listener("a", on: transport, prefetch: 1)
+            let client = RPCClient(try await bench.transport(), target: .topic(bench.topic, server: "a"))
+            try await client.cast(Echo.nothing)
+            try await received.first(1)
+            let error = await #expect(throws: RPCError.self) {
+                try await client.call(Echo.nothing, timeout: .seconds(1))
+            }
+            #expect(error?.progress == CallProgress(isRouted: true, consumers: 1, waitingRequests: 1))
+        },
+        Check("a timeout names the host that took the request and when it was heard of, and ends its handler") {
+            bench in
+            let ended = EventRecorder<Bool>()
+            try await bench.withSleeper(ended: ended) { client in
+                let error = await #expect(throws: RPCError.self) {
+                    try await client.call(Sleeper.sleep, timeout: .seconds(1))
+                }
+                #expect(error?.code == .timeout)
+                #expect(error?.progress?.host == "sleeper")
+                #expect(error?.progress?.silence.map { (.zero)...(.seconds(1)) ~= $0 } == true)
+                #expect(error?.message.contains("host 'sleeper' took the request") == true)
+                let ends = try await ended.first(1)
+                #expect(ends == [true])
+            }
+        },
+        Check("a handler that is to end at least once is not cancelled with its caller's patience") { bench in
+            let ended = EventRecorder<Bool>()
+            try await bench.withSleeper(ended: ended, for: .milliseconds(900)) { client in
+                let error = await #expect(throws: RPCError.self) {
+                    try await client.call(Sleeper.sleepOn, timeout: .milliseconds(300))
+                }
+                #expect(error?.code == .timeout)
+                let ends = try await ended.first(1)
+                #expect(ends == [false])
+            }
+        },
+        Check("a request to nobody was not routed, and its error says so") { bench in
+            let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
+            let error = await #expect(throws: RPCError.self) { try await client.call(Echo.nothing) }
+            #expect(error?.code == .noSuchServer)
+            #expect(error?.progress?.isRouted == false)
+        },
+        Check("a call made by a handler ends with the request that the handler serves") { bench in
+            let transport = try await bench.transport()
+            let slow = RPCClient(transport, target: .topic(bench.topic + "-slow"))
+            let inner = EventRecorder<Duration>()
+            let outer = RPCMethod<Void, Void>("outer", since: "1.0", delivery: .atLeastOnce)
+            let endpoint = RPCEndpoint {
+                outer.handled { _ in
+                    let start = ContinuousClock.now
+                    do {
+                        try await slow.call(Sleeper.sleepOn, timeout: .seconds(60))
+                    } catch {
+                        inner.record(ContinuousClock.now - start)
+                        throw error
+                    }
+                }
+            }
+            let (listener, _) = try await bench.listener(on: transport, topic: bench.topic + "-slow")
+            try await withRPCServer(
+                on: transport,
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endpoint]
+            ) { _ in
+                let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
+                await #expect(throws: RPCError.self) { try await client.call(outer, timeout: .seconds(1)) }
+                #expect(try await inner.first(1)[0] < .seconds(10))
+            }
+            await listener.close()
+        },
+        Check("casts return a receipt that says whether the request was routed") { bench in
+            let ran = EventRecorder<String?>()
+            let note = RPCMethod<Void, Void>("note", since: "1.0")
+            let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
+            #expect(try await client.fanout(note).isRouted == false)
+            #expect(try await client.prepare { $0.requiresRoute = false }.cast(note).isRouted == false)
+            let endpoint = RPCEndpoint { note.handled { context in ran.record(context.request?.uniqueID) } }
+            try await withRPCServer(
+                on: try await bench.transport(),
+                target: .topic(bench.topic, server: "a"),
+                endpoints: [endpoint]
+            ) { _ in
+                let receipts = [
+                    try await client.cast(note), try await client.on(host: "a").cast(note),
+                    try await client.fanout(note),
+                ]
+                for receipt in receipts { #expect(receipt.isRouted) }
+                let seen = try await ran.first(3)
+                #expect(Set(seen) == Set(receipts.map(\.uniqueID)))
+            }
+        },
+        Check("all servers of a topic can be asked at once") { bench in
+            try await bench.withServer("a") { client in
+                try await bench.withServer("b") { _ in
+                    let answers = try await client.gather(Echo.host, within: .seconds(20), upTo: 2)
+                    let hosts = try answers.map { try $0.result.get() }
+                    #expect(Set(hosts) == ["a", "b"])
+                    let failures = try await client.gather(Echo.fail, .init(value: "x"), within: .seconds(20), upTo: 2)
+                    #expect(failures.count == 2)
+                    for failure in failures {
+                        #expect(throws: RPCError.self) { try failure.result.get() }
+                    }
+                }
+            }
+        },
+        Check("asking all servers of a topic that has none answers at once") { bench in
+            let client = RPCClient(try await bench.transport(), target: .topic(bench.topic))
+            let start = ContinuousClock.now
+            #expect(try await client.gather(Echo.host, within: .seconds(60)).isEmpty)
+            #expect(ContinuousClock.now - start < .seconds(20))
+        },
+    ]
+
+    /// A service whose methods take long.
+    enum Sleeper {
+        static let sleep = RPCMethod<Void, Void>("sleep", since: "1.0")
+        static let sleepOn = RPCMethod<Void, Void>("sleep_on", since: "1.0", delivery: .atLeastOnce)
+    }
+}
+
+extension TransportConformance.Bench {
+    /// Runs a server whose handlers sleep, and record whether they were cancelled.
+    func withSleeper(
+        ended: EventRecorder<Bool>,
+        slots: Int = 16,
+        for duration: Duration = .seconds(30),
+        _ body: @Sendable (RPCClient) async throws -> Void
+    ) async throws {
+        let sleep: @Sendable (RPCContext) async throws -> Void = { _ in
+            do {
+                try await ContinuousClock().sleep(for: duration)
+            } catch {
+                ended.record(true)
+                throw error
+            }
+            ended.record(false)
+        }
+        var configuration = RPCServer.Configuration()
+        configuration.concurrency = slots
+        configuration.gracePeriod = .milliseconds(500)
+        let client = RPCClient(try await self.transport(), target: .topic(self.topic))
+        try await withRPCServer(
+            on: try await self.transport(),
+            target: .topic(self.topic, server: "sleeper"),
+            endpoints: [
+                RPCEndpoint {
+                    TransportConformance.Sleeper.sleep.handled(by: sleep)
+                    TransportConformance.Sleeper.sleepOn.handled(by: sleep)
+                }
+            ],
+            configuration: configuration
+        ) { _ in try await body(client) }
+    }
+
+    /// A listener on another topic, which takes and does not answer.
+    func listener(
+        on transport: any Transport,
+        topic: String
+    ) async throws -> (any Listener, EventRecorder<Delivery>) {
+        let received = EventRecorder<Delivery>()
+        let listener = try await transport.listen(on: .server(.topic(topic, server: "a")), prefetch: 10) {
+            received.record($0)
+        }
+        return (listener, received)
+    }
+}
