@@ -40,7 +40,7 @@ struct MessageRecorderTests {
         )
         #expect(transport.sent.messages[0].message.timeToLive == .seconds(5))
         #expect(transport.sent.messages[1].description == "cast of note to \(transport.sent.messages[1].destination)")
-        #expect(transport.sent.refusals.map(\.error.code) == [.noSuchServer, .noSuchServer])
+        #expect(transport.sent.refusals.map(\.error.code) == [.noSuchServer, .noSuchServer, .noSuchServer])
     }
 
     @Test func `replies are recorded, and what a server ran`() async throws {
