@@ -45,6 +45,14 @@ let package = Package(
             pkgConfig: "librabbitmq",
             providers: [.apt(["librabbitmq-dev"])]
         ),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .target(
+            name: "Compression",
+            dependencies: ["CZlib", "CBzip2"],
+            swiftSettings: settings + [.strictMemorySafety()]
+        ),
+        .testTarget(name: "CompressionTests", dependencies: ["Compression"], swiftSettings: settings),
         .target(
             name: "AMQPClient",
             dependencies: ["CRabbitMQ", logging],
@@ -64,12 +72,16 @@ let package = Package(
         ),
         .target(
             name: "MessagingRabbitMQ",
-            dependencies: ["AMQPClient", "Messaging", logging],
+            dependencies: ["AMQPClient", "Compression", "Messaging", logging],
             swiftSettings: settings
         ),
         .testTarget(
             name: "MessagingRabbitMQTests",
-            dependencies: ["MessagingRabbitMQ", "AMQPClient", "Messaging", "MessagingTesting", "TestSupport", logging],
+            dependencies: [
+                "MessagingRabbitMQ", "AMQPClient", "Compression", "Messaging", "MessagingTesting", "TestSupport",
+                logging,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
             resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),

@@ -11,9 +11,12 @@ import sys
 # import in turn may be imported too, as its types appear in their interfaces.
 LAYERS = {
     "CRabbitMQ": [],
+    "CZlib": [],
+    "CBzip2": [],
+    "Compression": ["CZlib", "CBzip2"],
     "AMQPClient": ["CRabbitMQ"],
     "Messaging": [],
-    "MessagingRabbitMQ": ["Messaging", "AMQPClient"],
+    "MessagingRabbitMQ": ["Messaging", "AMQPClient", "Compression"],
     "MessagingTesting": ["Messaging"],
     "ServiceRuntime": ["Messaging"],
     "ServiceDatabase": ["ServiceRuntime"],
@@ -24,7 +27,7 @@ LAYERS = {
     "steward": ["MessagingRabbitMQ", "ServiceRuntime"],
 }
 # C modules: no other targets see them.
-RESERVED = {"CRabbitMQ": {"AMQPClient"}}
+RESERVED = {"CRabbitMQ": {"AMQPClient"}, "CZlib": {"Compression"}, "CBzip2": {"Compression"}}
 LINES = 500
 
 IMPORT = re.compile(
