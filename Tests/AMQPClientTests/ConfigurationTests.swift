@@ -74,7 +74,13 @@ import Testing
     }
 
     @Test func `a refusal never repeats a password`() {
-        for url in ["amqp://user:s3cret@host:x", "amqp://user:s3cret%zz@host", "amqps://u:s3cret@h/?certfile=/c.pem"] {
+        for url in [
+            "amqp://user:s3cret@host:x", "amqp://user:s3cret%zz@host", "amqps://u:s3cret@h/?certfile=/c.pem",
+            // Characters of a password that are not encoded: what follows them looks like other parts of the URL.
+            "amqp://u:s3cret/x@h", "amqp://u:12/s3cret@h", "amqp://u:12?s3cret@h", "amqp://u:12?heartbeat=s3cret@h",
+            "amqp://u:12?verify=s3cret@h", "amqp://u:x,s3cret@h:y:z", "amqp://u:x@y@h:s3cret", "amqp://[::1]s3cret",
+            "amqp://a:b:s3cret", "amqp://u:1#s3cret@h", "amqp://u:p,s3cret:w@h",
+        ] {
             let error = #expect(throws: AMQPError.self) { try AMQPConfiguration(url: url) }
             #expect(error?.description.contains("s3cret") == false)
         }
@@ -100,6 +106,20 @@ import Testing
         #expect(limits == [100, 200, 400, 800, 1_000, 1_000].map { .milliseconds($0) })
         #expect(backoff.limit(attempt: .max) == .seconds(1))
         #expect(backoff.limit(attempt: -1) == .milliseconds(100))
+    }
+
+    @Test func `wire contract 5.4: pauses may grow by a fixed step, as oslo's do`() {
+        let backoff = AMQPConfiguration.Backoff(
+            initial: .seconds(1),
+            maximum: .seconds(30),
+            multiplier: 1,
+            increment: .seconds(2)
+        )
+        #expect((0..<4).map { backoff.limit(attempt: $0) } == [1, 3, 5, 7].map { .seconds($0) })
+        #expect(backoff.limit(attempt: 15) == .seconds(30))
+        #expect(backoff.limit(attempt: .max) == .seconds(30))
+        let constant = AMQPConfiguration.Backoff(initial: .seconds(1), maximum: .seconds(30), multiplier: 1)
+        #expect(constant.limit(attempt: .max) == .seconds(1))
     }
 
     @Test func `pauses are spread over the whole range and never zero`() {

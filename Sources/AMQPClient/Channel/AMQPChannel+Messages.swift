@@ -63,7 +63,45 @@ extension AMQPChannel {
             exclusive: exclusive,
             arguments: arguments
         )
-        return try await self.connection.consume(self.id, record, onDelivery: onDelivery, onCancelled: onCancelled)
+        return try await self.connection.consume(
+            self.id,
+            record,
+            arguments: nil,
+            onDelivery: onDelivery,
+            onCancelled: onCancelled
+        )
+    }
+
+    /// Starts a consumer whose arguments are asked for at each start, on the connection's thread: one of a stream goes on
+    /// where it was.
+    ///
+    /// Everything else is as for the other `consume`.
+    ///
+    /// - Parameters:
+    ///   - queue: The queue.
+    ///   - tag: The consumer's name, unique in the channel.
+    ///   - exclusive: Whether nobody else may consume from the queue.
+    ///   - currentArguments: The arguments of this start.
+    ///   - onDelivery: Called on the connection's thread with all messages that came together.
+    ///   - onCancelled: Called on the connection's thread when the broker ended the consumer.
+    /// - Returns: The consumer's tag.
+    /// - Throws: ``AMQPError``.
+    @discardableResult
+    public func consume(
+        queue: String,
+        tag: String,
+        exclusive: Bool = false,
+        currentArguments: @escaping @Sendable () -> AMQPTable,
+        onDelivery: @escaping @Sendable ([AMQPDelivery]) -> Void,
+        onCancelled: @escaping @Sendable (AMQPCancellation) -> Void
+    ) async throws(AMQPError) -> String {
+        try await self.connection.consume(
+            self.id,
+            ConsumeRecord(queue: queue, tag: tag, exclusive: exclusive),
+            arguments: currentArguments,
+            onDelivery: onDelivery,
+            onCancelled: onCancelled
+        )
     }
 
     /// Ends a consumer.

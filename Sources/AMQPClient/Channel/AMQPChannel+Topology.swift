@@ -81,6 +81,39 @@ extension AMQPChannel {
         return try await self.connection.declareQueue(record, passive: false)
     }
 
+    /// Asks whether a queue that exists is exactly so; it is not restored after a reconnection.
+    ///
+    /// The protocol knows no question for it: where there is none of this name, one is made.
+    package func compareQueue(
+        _ name: String,
+        durable: Bool,
+        autoDelete: Bool,
+        arguments: AMQPTable
+    ) async throws(AMQPError) -> AMQPQueueStatus {
+        let record = QueueRecord(name: name, durable: durable, autoDelete: autoDelete, arguments: arguments)
+        return try await self.connection.declareQueue(record, passive: false, isRemembered: false)
+    }
+
+    /// Asks whether an exchange that exists is exactly so; it is not restored after a reconnection.
+    ///
+    /// The protocol knows no question for it: where there is none of this name, one is made.
+    package func compareExchange(
+        _ name: String,
+        type: AMQPExchangeType,
+        durable: Bool,
+        autoDelete: Bool,
+        arguments: AMQPTable = [:]
+    ) async throws(AMQPError) {
+        let record = ExchangeRecord(
+            name: name,
+            type: type,
+            durable: durable,
+            autoDelete: autoDelete,
+            arguments: arguments
+        )
+        try await self.connection.declareExchange(record, passive: false, isRemembered: false)
+    }
+
     /// Asks for the state of a queue.
     ///
     /// - Throws: ``AMQPError/Code/notFound`` when there is none of this name.

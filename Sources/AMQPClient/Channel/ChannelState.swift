@@ -1,6 +1,8 @@
 /// A consumer as it was started, and whether it gets messages at present.
 final class ConsumerState {
     var record: ConsumeRecord
+    /// The arguments for the next start, where they change with what was delivered.
+    let arguments: (@Sendable () -> AMQPTable)?
     let onDelivery: @Sendable ([AMQPDelivery]) -> Void
     let onCancelled: @Sendable (AMQPCancellation) -> Void
     /// Whether the program's call that started it succeeded: only then it is started again after a fault.
@@ -12,12 +14,18 @@ final class ConsumerState {
 
     init(
         _ record: ConsumeRecord,
+        arguments: (@Sendable () -> AMQPTable)? = nil,
         onDelivery: @escaping @Sendable ([AMQPDelivery]) -> Void,
         onCancelled: @escaping @Sendable (AMQPCancellation) -> Void
     ) {
         self.record = record
+        self.arguments = arguments
         self.onDelivery = onDelivery
         self.onCancelled = onCancelled
+    }
+
+    func renewArguments() {
+        if let arguments { self.record.arguments = arguments() }
     }
 }
 

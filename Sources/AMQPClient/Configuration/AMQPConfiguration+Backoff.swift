@@ -10,24 +10,30 @@ extension AMQPConfiguration {
         public var maximum: Duration
         /// The factor from one pause to the next; 2 by default.
         public var multiplier: Double
+        /// What is added from one pause to the next, after the multiplication; nothing by default.
+        public var increment: Duration
 
         /// Describes the pauses.
         public init(
             initial: Duration = .milliseconds(200),
             maximum: Duration = .seconds(3),
-            multiplier: Double = 2
+            multiplier: Double = 2,
+            increment: Duration = .zero
         ) {
             self.initial = initial
             self.maximum = maximum
             self.multiplier = multiplier
+            self.increment = increment
         }
 
         /// The upper limit of the pause before the given attempt, counted from 0.
         public func limit(attempt: Int) -> Duration {
             var limit = min(self.initial, self.maximum)
-            // Thirty doublings exceed every sensible maximum; the bound keeps the loop short for any count.
-            for _ in 0..<min(max(attempt, 0), 30) where limit < self.maximum {
-                limit = min(limit * max(self.multiplier, 1), self.maximum)
+            // A thousand steps reach every sensible maximum; the bound keeps the loop short for any count.
+            for _ in 0..<min(max(attempt, 0), 1_000) {
+                let next = limit * max(self.multiplier, 1) + max(self.increment, .zero)
+                guard next > limit, limit < self.maximum else { break }
+                limit = min(next, self.maximum)
             }
             return max(limit, .zero)
         }

@@ -9,7 +9,7 @@ extension AMQPConfiguration {
     /// - User, password and virtual host are percent-decoded. A host list ends at the first `/`.
     /// - The virtual host is the path without its first `/`; no path and an empty one both mean `/`.
     /// - The query knows `heartbeat` (seconds), `connection_timeout` (milliseconds), `channel_max`, `frame_max`,
-    ///   `auth_mechanism` (`plain`, `external`), `connection_name`, and with TLS `cacertfile`, `certfile`, `keyfile`,
+    ///   `auth_mechanism` (`plain`, `amqplain`, `external`), `connection_name`, and with TLS `cacertfile`, `certfile`, `keyfile`,
     ///   `verify` (`verify_peer`, `verify_none`) and `server_name_indication`. Any other name is an error, so that a
     ///   misspelt option is not silently without effect.
     ///
@@ -26,6 +26,13 @@ extension AMQPConfiguration {
         }
         if rest.contains("#") {
             throw Self.refusal("it holds a '#'; write it as %23")
+        }
+        // Where a '?' or '/' of a password is not encoded, the rest of the password ends up behind it. Nothing of that may
+        // show up in a message below.
+        if let end = rest.firstIndex(where: { $0 == "?" || $0 == "/" }), rest[end...].contains("@") {
+            throw Self.refusal(
+                "an '@' follows the first '/' or '?'; in a password write '/' as %2F and '?' as %3F, elsewhere '@' as %40"
+            )
         }
         var query: Substring = ""
         if let mark = rest.firstIndex(of: "?") {
@@ -72,13 +79,13 @@ extension AMQPConfiguration {
             if tail.first == ":" {
                 port = tail.dropFirst()
             } else if !tail.isEmpty {
-                throw self.refusal("'\(tail)' follows an IPv6 address")
+                throw self.refusal("something that is no port follows an IPv6 address")
             }
         } else if let colon = address.lastIndex(of: ":") {
             port = address[address.index(after: colon)...]
             host.name = try self.decoded(address[..<colon], "a host name")
             if host.name.contains(":") {
-                throw self.refusal("an IPv6 address needs brackets: [\(host.name)]")
+                throw self.refusal("a host has more than one ':'; an IPv6 address needs brackets")
             }
         } else {
             host.name = try self.decoded(address, "a host name")
@@ -88,7 +95,10 @@ extension AMQPConfiguration {
         }
         if let port, !port.isEmpty {
             guard let number = Int(port), (1...65_535).contains(number) else {
-                throw self.refusal("'\(port)' is not a port; a ':' or '@' in a password must be percent-encoded")
+                // Not repeated: it may be part of a password.
+                throw self.refusal(
+                    "a port is no number from 1 to 65535; ':', '@' and ',' in a password must be percent-encoded"
+                )
             }
             host.port = number
         }
@@ -115,8 +125,12 @@ extension AMQPConfiguration {
             case "auth_mechanism":
                 switch value.lowercased() {
                 case "plain": self.mechanism = .plain
+                case "amqplain": self.mechanism = .amqplain
                 case "external": self.mechanism = .external
-                default: throw Self.refusal("the option auth_mechanism is '\(value)'; it must be plain or external")
+                default:
+                    throw Self.refusal(
+                        "the option auth_mechanism is '\(value)'; it must be plain, amqplain or external"
+                    )
                 }
             case "cacertfile", "certfile", "keyfile", "verify", "server_name_indication":
                 try self.applyTLS(option: name, value: value)

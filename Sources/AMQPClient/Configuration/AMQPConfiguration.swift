@@ -26,16 +26,33 @@ public struct AMQPConfiguration: Sendable {
     public struct Mechanism: Sendable, Hashable {
         let name: String
 
-        /// User and password.
+        /// User and password; where the broker offers AMQPLAIN and not PLAIN, that.
         public static let plain = Mechanism(name: "PLAIN")
-        /// By the client's TLS certificate.
+        /// User and password in the form of an AMQP table: RabbitMQ's own mechanism, and the default of Python's clients.
+        public static let amqplain = Mechanism(name: "AMQPLAIN")
+        /// By the client's TLS certificate, from which the broker learns the user.
         public static let external = Mechanism(name: "EXTERNAL")
     }
 
-    /// The brokers.
+    /// In which order several hosts are tried.
     ///
-    /// The first is tried first; after a failure the next one.
+    /// After a loss the host that worked last is tried first, whatever the order.
+    public struct HostOrder: Sendable, Hashable {
+        private enum Kind { case asGiven, shuffled, random }
+        private let kind: Kind
+
+        /// The first is tried first; after a failure the next one.
+        public static let asGiven = HostOrder(kind: .asGiven)
+        /// The same in an order that is drawn once for each connection, so that many clients spread over a cluster.
+        public static let shuffled = HostOrder(kind: .shuffled)
+        /// After a failure any other one.
+        public static let random = HostOrder(kind: .random)
+    }
+
+    /// The brokers.
     public var hosts: [Host]
+    /// In which order they are tried; ``HostOrder/asGiven`` by default.
+    public var hostOrder = HostOrder.asGiven
     /// The virtual host, `/` by default.
     public var virtualHost: String
     /// TLS, or nil for plain TCP; nothing ever falls back from TLS to plain TCP.
@@ -50,6 +67,8 @@ public struct AMQPConfiguration: Sendable {
     ///
     /// 60 seconds by default; zero turns heartbeats off. The broker may ask for less.
     public var heartbeat: Duration
+    /// How many heartbeats are sent in the time of one ``heartbeat`` when nothing else is; 2 by default, and at least.
+    public var heartbeatRate = 2
     /// The time for name resolution, TCP, TLS and log-in at one host; 10 seconds by default.
     public var connectTimeout: Duration
     /// The time for one operation, waiting for a lost connection included; 30 seconds by default.
@@ -58,7 +77,8 @@ public struct AMQPConfiguration: Sendable {
     ///
     /// Afterwards the socket is closed without ceremony.
     public var closeTimeout: Duration
-    /// The largest frame, 131,072 bytes by default, at least 4,096.
+    /// The largest frame, 131,072 bytes by default, at least 4,096; more than 524,288 is never agreed to, because each
+    /// connection holds buffers of this size.
     ///
     /// The broker may ask for less.
     public var frameMax: Int
@@ -77,6 +97,14 @@ public struct AMQPConfiguration: Sendable {
     public var sendsUserID = false
     /// The pauses between attempts to connect again.
     public var backoff: Backoff
+    /// A pause before the first attempt after the loss of an established connection, in addition to ``backoff``; none by
+    /// default.
+    public var reconnectDelay: Duration = .zero
+    /// Up to how much longer than ``reconnectDelay`` that pause is, at random; nothing by default.
+    public var reconnectSpread: Duration = .zero
+    /// Whether an exchange or queue that is restored after a loss, and exists by then with the other durability, is taken
+    /// as it is; no by default: then the connection goes on trying and stays `recovering`.
+    public var adoptsDurability = false
 
     /// Describes how to reach the given hosts, with every other setting at its default.
     public init(hosts: [Host] = [Host(name: "localhost")]) {
@@ -110,9 +138,23 @@ extension AMQPConfiguration {
         /// Whether the broker's certificate must lead to a trusted authority and be in date; true by default.
         public var verifiesPeer: Bool
         /// Whether the broker's certificate must bear the host's name or address; true by default.
+        ///
+        /// Without ``verifiesPeer`` it must be turned off as well, since a name that nobody vouches for says nothing.
         public var verifiesHostName: Bool
         /// The name that the certificate must bear, where it is not the name that is connected to.
         public var serverName: String?
+        /// The oldest version of TLS that is spoken; 1.2 by default.
+        public var minimumVersion = Version.tls12
+
+        /// A version of TLS; those before 1.2 are not spoken (RFC 8996).
+        public struct Version: Sendable, Hashable {
+            let number: Int
+
+            /// TLS 1.2.
+            public static let tls12 = Version(number: 0x0303)
+            /// TLS 1.3.
+            public static let tls13 = Version(number: 0x0304)
+        }
 
         /// Describes TLS with full verification against the system's authorities.
         public init(
@@ -161,6 +203,15 @@ extension AMQPConfiguration {
         }
         if self.heartbeat < .zero || self.heartbeat > .seconds(65_535) {
             try refuse("heartbeat is \(self.heartbeat); it must be between 0 and 65535 seconds")
+        }
+        if self.heartbeatRate < 2 {
+            try refuse("heartbeatRate is \(self.heartbeatRate); it must be 2 or more")
+        }
+        if self.reconnectDelay < .zero || self.reconnectSpread < .zero {
+            try refuse("reconnectDelay and reconnectSpread must not be negative")
+        }
+        if let tls, !tls.verifiesPeer, tls.verifiesHostName {
+            try refuse("verifiesHostName needs verifiesPeer: turn both off, or neither")
         }
         if (self.tls?.certificateFile == nil) != (self.tls?.keyFile == nil) {
             try refuse("a client certificate needs both certificateFile and keyFile")

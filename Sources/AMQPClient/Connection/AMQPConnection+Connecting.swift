@@ -61,8 +61,11 @@ extension AMQPConnection {
         let hosts = self.configuration.hosts
         let phase = self.phase
         var failure: AMQPError?
-        for offset in 0..<hosts.count {
-            let index = (self.hostIndex + offset) % hosts.count
+        var others = (1..<hosts.count).map { (self.hostIndex + $0) % hosts.count }
+        if self.configuration.hostOrder == .random {
+            others.shuffle()
+        }
+        for index in [self.hostIndex] + others {
             let limit = ContinuousClock.now + self.configuration.connectTimeout
             do {
                 try await self.connect(to: hosts[index], until: min(limit, deadline ?? limit))
@@ -157,18 +160,13 @@ extension AMQPConnection {
     ) async throws(AMQPError) {
         let start = try await self.nextControlMethod(until: deadline)
         guard case .start(let mechanisms, _) = start.arguments else { throw self.unexpected(start) }
-        let mechanism = self.configuration.mechanism.name
-        guard mechanisms.split(separator: " ").contains(where: { $0 == mechanism }) else {
-            throw AMQPError(
-                .authenticationRefused,
-                operation: "log-in",
-                message: "the broker does not offer \(mechanism), only \(mechanisms)"
-            )
-        }
-        let isPlain = self.configuration.mechanism == .plain
-        let response = isPlain ? [0] + Array(host.user.utf8) + [0] + Array(host.password.revealed.utf8) : []
+        let mechanism = try self.configuration.mechanism.chosen(from: mechanisms)
         try transport.append(
-            .startOK(properties: self.clientProperties, mechanism: mechanism, response: response),
+            .startOK(
+                properties: self.clientProperties,
+                mechanism: mechanism.name,
+                response: mechanism.response(for: host)
+            ),
             on: 0
         )
         let tune: InboundMethod
@@ -190,6 +188,9 @@ extension AMQPConnection {
         transport.isEstablished = true
     }
 
+    /// No larger frames are agreed to, whatever both sides wish: every connection holds buffers of this size.
+    private static let largestFrame = 524_288
+
     /// The lower of both sides' wishes, where 0 is no wish (AMQP 0-9-1, connection.tune).
     private func agree(
         _ transport: Transport,
@@ -199,8 +200,10 @@ extension AMQPConnection {
     ) throws(AMQPError) {
         func lower(_ ours: Int, _ theirs: Int) -> Int { theirs == 0 ? ours : min(ours, theirs) }
         let channelMax = lower(self.configuration.channelMax, channelMax)
-        let frameMax = lower(self.configuration.frameMax, frameMax)
-        let ours = Int(self.configuration.heartbeat.components.seconds)
+        let frameMax = min(lower(self.configuration.frameMax, frameMax), Self.largestFrame)
+        // In whole seconds on the wire, and rounded up: half a second must not become zero, which is none at all.
+        let (seconds, attoseconds) = self.configuration.heartbeat.components
+        let ours = Int(seconds) + (attoseconds > 0 ? 1 : 0)
         // Without heartbeats on our side the broker's wish is not taken up: zero turns them off.
         let heartbeat = ours == 0 ? 0 : lower(ours, heartbeat)
         guard frameMax >= 4_096 else {

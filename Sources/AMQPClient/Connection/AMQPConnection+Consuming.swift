@@ -49,6 +49,7 @@ extension AMQPConnection {
     func consume(
         _ id: Int,
         _ record: ConsumeRecord,
+        arguments: (@Sendable () -> AMQPTable)?,
         onDelivery: @escaping @Sendable ([AMQPDelivery]) -> Void,
         onCancelled: @escaping @Sendable (AMQPCancellation) -> Void
     ) async throws(AMQPError) -> String {
@@ -66,13 +67,14 @@ extension AMQPConnection {
                 message: "the channel has a consumer '\(record.tag)' already"
             )
         }
-        let consumer = ConsumerState(record, onDelivery: onDelivery, onCancelled: onCancelled)
+        let consumer = ConsumerState(record, arguments: arguments, onDelivery: onDelivery, onCancelled: onCancelled)
         // Before the answer: messages may follow it at once.
         channel.consumers[record.tag] = consumer
         let wire: WireChannel
         do {
             wire = try await self.perform(on: channel, until: self.operationDeadline, repeatable: true) {
                 consumer.record.queue = self.topology.currentName(record.queue)
+                consumer.renewArguments()
                 return .consume(consumer.record)
             }.wire
         } catch {

@@ -115,7 +115,7 @@ extension AMQPConnection: EventLoopClient {
 
     /// The broker is taken for dead after two heartbeats of silence (AMQP 0-9-1, section 4.2.7).
     ///
-    /// Ours are sent after half of one.
+    /// Ours are sent after half of one, or as often as the configuration says.
     private func checkLiveness() {
         guard let transport else { return }
         let now = ContinuousClock.now
@@ -130,7 +130,7 @@ extension AMQPConnection: EventLoopClient {
                     )
                 )
             }
-            if now - transport.lastSent >= heartbeat / 2, transport.writer.isEmpty {
+            if now - transport.lastSent >= heartbeat / self.configuration.heartbeatRate, transport.writer.isEmpty {
                 transport.writer.appendHeartbeat()
             }
         }
@@ -159,7 +159,8 @@ extension AMQPConnection: EventLoopClient {
         }
         if transport.heartbeat > .zero {
             next = min(next, transport.lastReceived + transport.heartbeat * 2)
-            next = min(next, max(transport.lastSent + transport.heartbeat / 2, now + transport.heartbeat / 4))
+            let interval = transport.heartbeat / self.configuration.heartbeatRate
+            next = min(next, max(transport.lastSent + interval, now + interval / 2))
         }
         return max(next, now + .milliseconds(1))
     }

@@ -60,7 +60,9 @@ extension AMQPConnection {
     private func send(_ request: PublishRequest, on wire: WireChannel) throws(AMQPError) {
         guard let transport else { return }
         var message = request.message
-        if self.configuration.sendsUserID, message.properties.userID == nil {
+        if self.configuration.sendsUserID, self.configuration.mechanism != .external,
+            message.properties.userID == nil
+        {
             message.properties.userID = transport.host.user
         }
         try transport.append(

@@ -66,6 +66,7 @@ extension AMQPConnection {
         self.repairs.reset()
         if self.phase == .running {
             self.trouble = error
+            self.isFreshLoss = self.isFreshLoss || transport.isEstablished
             if transport.isEstablished, .now - transport.openedAt >= self.configuration.backoff.maximum {
                 self.connectAttempt = 0
             }

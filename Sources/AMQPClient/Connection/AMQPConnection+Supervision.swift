@@ -50,7 +50,12 @@ extension AMQPConnection {
     }
 
     private func reconnect() async {
-        await self.pause(until: .now + self.nextBackoff(), unless: .running)
+        var pause = self.nextBackoff()
+        if self.isFreshLoss {
+            self.isFreshLoss = false
+            pause += self.configuration.reconnectDelay + self.configuration.reconnectSpread * Double.random(in: 0...1)
+        }
+        await self.pause(until: .now + pause, unless: .running)
         guard self.phase == .running else { return }
         do {
             try await self.connectToAnyHost(until: nil)
@@ -133,10 +138,29 @@ extension AMQPConnection {
             try await self.openWire(of: self.operations, until: deadline)
         case .exchange(let name):
             guard let record = self.topology.exchanges[name] else { return }
-            _ = try await self.callOperations(.declareExchange(record, passive: false), until: deadline)
+            do {
+                _ = try await self.callOperations(.declareExchange(record, passive: false), until: deadline)
+            } catch {
+                if self.adopts(error) {
+                    var other = record
+                    other.durable.toggle()
+                    self.topology.record(other)
+                }
+                throw error
+            }
         case .queue(let name):
             guard let record = self.topology.queues[name] else { return }
-            let answer = try await self.callOperations(.declareQueue(record, passive: false), until: deadline)
+            let answer: InboundMethod
+            do {
+                answer = try await self.callOperations(.declareQueue(record, passive: false), until: deadline)
+            } catch {
+                if self.adopts(error) {
+                    var other = record
+                    other.durable.toggle()
+                    self.topology.record(other)
+                }
+                throw error
+            }
             if case .queueStatus(let status) = answer.arguments, status.name != name {
                 self.rename(queue: name, to: status.name)
             }
@@ -149,6 +173,12 @@ extension AMQPConnection {
         case .consumer(let id, let tag):
             try await self.restoreConsumer(tag, of: id, until: deadline)
         }
+    }
+
+    /// Whether a peer made it with the other durability meanwhile: then the next attempt asks for that.
+    private func adopts(_ error: AMQPError) -> Bool {
+        self.configuration.adoptsDurability && error.code == .preconditionFailed
+            && error.replyText?.contains("inequivalent arg 'durable'") == true
     }
 
     /// A method on the operations' channel as it is now: a repair must not wait for another repair.
@@ -178,6 +208,7 @@ extension AMQPConnection {
         let queue = QueueRecord(name: consumer.record.queue)
         _ = try await self.callOperations(.declareQueue(queue, passive: true), until: deadline)
         guard consumer.isEstablished, !wire.isDefunct else { throw self.reopened("basic.consume") }
+        consumer.renewArguments()
         _ = try await self.call(.consume(consumer.record), on: wire, until: deadline)
         guard !wire.isDefunct else { throw self.reopened("basic.consume") }
         guard channel.consumers[tag] === consumer, consumer.isEstablished else {

@@ -1,16 +1,18 @@
 /// Exchanges, queues and bindings. All of it goes over the operations' channel, so that an error (406 …) closes no
 /// channel of the program, where unconfirmed messages and unacknowledged deliveries would be lost with it.
 extension AMQPConnection {
+    /// Declares; what is not remembered is not restored after a reconnection.
     func declareExchange(
         _ record: ExchangeRecord,
         passive: Bool,
+        isRemembered: Bool = true,
         until deadline: ContinuousClock.Instant? = nil
     ) async throws(AMQPError) {
         let deadline = min(deadline ?? self.operationDeadline, self.operationDeadline)
         _ = try await self.perform(on: self.operations, until: deadline, repeatable: true) {
             .declareExchange(record, passive: passive)
         }
-        if !passive {
+        if !passive, isRemembered {
             self.topology.record(record)
         }
     }
@@ -22,7 +24,12 @@ extension AMQPConnection {
         self.topology.removeExchange(name)
     }
 
-    func declareQueue(_ record: QueueRecord, passive: Bool) async throws(AMQPError) -> AMQPQueueStatus {
+    /// Declares; what is not remembered is not restored after a reconnection.
+    func declareQueue(
+        _ record: QueueRecord,
+        passive: Bool,
+        isRemembered: Bool = true
+    ) async throws(AMQPError) -> AMQPQueueStatus {
         // A queue without a name would be declared a second time under another one.
         let answer = try await self.perform(
             on: self.operations,
@@ -38,7 +45,7 @@ extension AMQPConnection {
         guard case .queueStatus(let status) = answer.arguments else {
             throw FrameReader.violation("queue.declare-ok has no contents")
         }
-        if !passive {
+        if !passive, isRemembered {
             var record = record
             record.name = status.name
             self.topology.record(record)

@@ -45,6 +45,8 @@ public actor AMQPConnection {
     /// The host that is tried first: the one that worked last.
     var hostIndex = 0
     var connectAttempt = 0
+    /// Whether an established connection was lost since the last attempt.
+    var isFreshLoss = false
 
     var controlWait: Wait<InboundMethod>?
     var controlInbox = Queue<InboundMethod>()
@@ -66,6 +68,10 @@ public actor AMQPConnection {
     ///
     /// Nothing is started.
     public init(_ configuration: AMQPConfiguration, logger: Logger) {
+        var configuration = configuration
+        if configuration.hostOrder != .asGiven {
+            configuration.hosts.shuffle()
+        }
         self.configuration = configuration
         self.loop = AMQPEventLoop(name: "amqp")
         var logger = logger

@@ -79,7 +79,7 @@ enum TLSSocket {
         }
         ERR_clear_error()
         // SSL_CTX_set_min_proto_version is a macro over this call; 123 is SSL_CTRL_SET_MIN_PROTO_VERSION.
-        try check(Int32(unsafe SSL_CTX_ctrl(context, 123, Int(TLS1_2_VERSION), nil)), "TLS 1.2")
+        try check(Int32(unsafe SSL_CTX_ctrl(context, 123, tls.minimumVersion.number, nil)), "this version of TLS")
         if let caFile = tls.caFile {
             try check(unsafe SSL_CTX_load_verify_locations(context, caFile, nil), "the authorities in '\(caFile)'")
         } else {
