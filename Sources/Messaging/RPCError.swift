@@ -7,7 +7,7 @@ public struct RPCError: Error, Sendable {
     public struct Code: Sendable, Hashable, CustomStringConvertible {
         private enum Kind: String {
             case timeout, noSuchServer, remote, invalidTarget, invalidVersion, versionCapExceeded
-            case noSuchMethod, unsupportedVersion, accessDenied, limitExceeded
+            case noSuchMethod, unsupportedVersion, accessDenied, limitExceeded, misconfigured
             case invalidArguments, invalidReply, unreachable, connectionLost, rejected, blocked, tooLarge, closed
         }
         private let kind: Kind
@@ -38,6 +38,8 @@ public struct RPCError: Error, Sendable {
         public static let invalidArguments = Code(kind: .invalidArguments)
         /// The server's reply does not fit the method's result type.
         public static let invalidReply = Code(kind: .invalidReply)
+        /// The transport's configuration asks for something that cannot be.
+        public static let misconfigured = Code(kind: .misconfigured)
         /// No broker can be reached, or it refuses the log-in.
         public static let unreachable = Code(kind: .unreachable)
         /// The connection was lost after the message was written and before the broker confirmed it: it may or may not

@@ -15,7 +15,8 @@ extension RPCError {
             case .messageTooLarge: .tooLarge
             case .closed: .closed
             case .invalidArgument: .invalidTarget
-            case .connectFailed, .tlsFailed, .authenticationRefused, .notAllowed, .invalidConfiguration: .unreachable
+            case .invalidConfiguration: .misconfigured
+            case .connectFailed, .tlsFailed, .authenticationRefused, .notAllowed: .unreachable
             case _ where error.outcomeIsUnknown: .connectionLost
             case .connectionLost, .connectionClosed: .unreachable
             default: .rejected

@@ -13,6 +13,32 @@ public struct RabbitMQConfiguration: Sendable {
     public var isAutoDeleted = false
     /// Whether fanout and reply queues are replicated too (`rabbit_transient_quorum_queue`); no by default.
     public var usesQuorumForTransientQueues = false
+    /// The limits of fanout and reply queues that are replicated; `nil`, the default, for those of ``queueProfile``.
+    public var transientQuorumLimits: QueueProfile.QuorumLimits?
+    /// Whether all servers of a topic read its fanout casts from one stream (`rabbit_stream_fanout`); no by default.
+    ///
+    /// It needs ``usesQuorumForTransientQueues`` and a ``prefetch``. Peers that write to it see no difference.
+    public var usesStreamForFanout = false
+    /// Whether queues ask to be mirrored (`rabbit_ha_queues`); no by default.
+    ///
+    /// A matter of brokers before 4.0, and not to be had together with quorum queues.
+    public var mirrorsQueues = false
+    /// Whether consumers are told when their mirrored queue moves (`enable_cancel_on_failover`); no by default.
+    public var cancelsOnFailover = false
+    /// Stable names for fanout and reply queues (`use_queue_manager`); `nil`, the default, for random ones.
+    public var stableNames: StableNames?
+    /// Whether a reply that finds no queue is an error for its sender, which then tries again; yes by default
+    /// (`direct_mandatory_flag`).
+    public var repliesAreMandatory = true
+    /// How long servers offer a reply to a queue that is not there (`kombu_missing_consumer_retry_timeout`); `nil`, the
+    /// default, leaves it to the server.
+    public var replyRetryLimit: Duration?
+    /// How the bodies that are sent are compressed (`kombu_compression`); `nil`, the default, for not at all.
+    ///
+    /// Compressed ones are read in any case.
+    public var compression: MessageCompression?
+    /// Options of the transport URL that change nothing here; the transport names them in its log.
+    public var optionsWithoutEffect: [String] = []
     /// When the broker removes fanout and reply queues that nobody uses (`rabbit_transient_queues_ttl`); half an hour
     /// by default, zero for never.
     public var transientQueuesExpireAfter: Duration = .seconds(1800)

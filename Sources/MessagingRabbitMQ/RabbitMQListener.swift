@@ -7,16 +7,23 @@ final class RabbitMQListener: Listener {
     private let channel: AMQPChannel
     private let consumerTags: [String]
     private let fanoutQueue: String?
+    private let lease: QueueNumbers.Lease?
+    private let stream: StreamPosition?
+    private let unpacker: Unpacker
     private let logger: Logger
 
     /// Declares and consumes; returns when the broker has confirmed all of it.
     init(
         on connection: AMQPConnection,
         queues: [Topology.ConsumedQueue],
+        arguments: AMQPTable = [:],
+        lease: QueueNumbers.Lease? = nil,
         prefetch: Int,
         logger: Logger,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(AMQPError) {
+        let unpacker = Unpacker(onDeliveries)
+        let stream = queues.contains(where: \.isStream) ? StreamPosition() : nil
         let channel = try await connection.openChannel()
         do {
             for queue in queues {
@@ -31,21 +38,67 @@ final class RabbitMQListener: Listener {
             var tags: [String] = []
             for (index, queue) in queues.enumerated() {
                 let name = queue.name
-                let tag = try await channel.consume(queue: name, tag: "\(index + 1)") { deliveries in
-                    onDeliveries(deliveries.map { Delivery($0, from: name) })
-                } onCancelled: { cancellation in
-                    logger.info("queue was taken away", metadata: ["queue": "\(name)", "reason": "\(cancellation)"])
-                }
+                let position = queue.isStream ? stream : nil
+                let tag = try await channel.consume(
+                    queue: name,
+                    tag: "\(index + 1)",
+                    exclusive: queue.isExclusive,
+                    currentArguments: { position?.arguments ?? arguments },
+                    onDelivery: { deliveries in
+                        let new = position.map { Self.unseen(deliveries, $0, channel, logger) } ?? deliveries
+                        unpacker.receive(new.map { Delivery($0, from: name) })
+                    },
+                    onCancelled: { cancellation in
+                        position?.reset()
+                        let metadata: Logger.Metadata = ["queue": "\(name)", "reason": "\(cancellation)"]
+                        logger.info("queue was taken away", metadata: metadata)
+                    }
+                )
                 tags.append(tag)
             }
             self.consumerTags = tags
         } catch {
             await channel.close()
+            await unpacker.close()
             throw error
         }
         self.channel = channel
         self.fanoutQueue = queues.lazy.compactMap(\.fanoutQueue).first
+        self.lease = lease
+        self.stream = stream
+        self.unpacker = unpacker
         self.logger = logger
+    }
+
+    /// The messages of a stream that were not handed up and settled before.
+    private static func unseen(
+        _ deliveries: [AMQPDelivery],
+        _ position: StreamPosition,
+        _ channel: AMQPChannel,
+        _ logger: Logger
+    ) -> [AMQPDelivery] {
+        var unseen: [AMQPDelivery] = []
+        var seen: [AMQPDeliveryTag] = []
+        for delivery in deliveries {
+            let offset = delivery.message.properties.headers?["x-stream-offset"]?.integer.map { UInt64(clamping: $0) }
+            if let offset, !position.arrived(offset, Delivery.Token(delivery.deliveryTag)) {
+                seen.append(delivery.deliveryTag)
+            } else {
+                unseen.append(delivery)
+            }
+        }
+        if !seen.isEmpty {
+            // A stream sends on only as messages are acknowledged. Not a task group: this is the connection's own
+            // thread, which must not wait; the task ends with the acknowledgement or its connection.
+            Task { [seen] in
+                do {
+                    try await channel.acknowledge(seen)
+                } catch {
+                    logger.debug("acknowledgement is lost with its connection", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+        return unseen
     }
 
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery] {
@@ -59,7 +112,9 @@ final class RabbitMQListener: Listener {
             return acknowledged
         }
         do {
-            return try await self.channel.acknowledge(deliveries.map(\.tag)) ? deliveries : []
+            guard try await self.channel.acknowledge(deliveries.map(\.tag)) else { return [] }
+            self.stream?.settled(deliveries.lazy.map(\.token))
+            return deliveries
         } catch {
             self.logger.info("acknowledgement is lost with its connection", metadata: ["error": "\(error)"])
             return []
@@ -69,11 +124,15 @@ final class RabbitMQListener: Listener {
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
         // Where the connection is gone, the broker has taken back what it had handed out.
         await briefly("give back deliveries", logger: self.logger) {
-            for delivery in deliveries { try await self.channel.reject(delivery.tag, requeue: requeue) }
+            for delivery in deliveries where try await self.channel.reject(delivery.tag, requeue: requeue) {
+                self.stream?.settled([delivery.token])
+            }
         }
     }
 
     func stopConsuming() async {
+        // What is still packed goes back to the broker with the channel.
+        await self.unpacker.close()
         await withDiscardingTaskGroup { group in
             for tag in self.consumerTags {
                 group.addTask {
@@ -92,7 +151,9 @@ final class RabbitMQListener: Listener {
                 try await self.channel.deleteQueue(fanoutQueue)
             }
         }
+        await self.unpacker.close()
         await self.channel.close()
+        self.lease?.release()
     }
 }
 
@@ -106,8 +167,18 @@ extension Topology.ConsumedQueue {
     }
 
     fileprivate var fanoutQueue: String? {
-        guard case .bound(let route) = self, route.exchange.type == .fanout else { return nil }
+        guard case .bound(let route) = self, route.exchange.type == .fanout, !route.queue.isKept else { return nil }
         return route.queue.name
+    }
+
+    fileprivate var isStream: Bool {
+        guard case .bound(let route) = self else { return false }
+        return route.queue.isStream
+    }
+
+    fileprivate var isExclusive: Bool {
+        guard case .bound(let route) = self else { return false }
+        return route.queue.isExclusive
     }
 }
 
@@ -124,11 +195,17 @@ extension Delivery {
             queue: queue,
             timeToLive: properties.expiration,
             isRedelivered: delivery.redelivered,
-            token: Token(tag: delivery.deliveryTag.number, generation: delivery.deliveryTag.epoch)
+            token: Token(delivery.deliveryTag)
         )
     }
 
     fileprivate var tag: AMQPDeliveryTag {
         AMQPDeliveryTag(number: self.token.tag, epoch: self.token.generation)
+    }
+}
+
+extension Delivery.Token {
+    fileprivate init(_ tag: AMQPDeliveryTag) {
+        self.init(tag: tag.number, generation: tag.epoch)
     }
 }

@@ -18,6 +18,8 @@ public final class RabbitMQTransport: Transport {
     public let replies = ReplyRouter()
     /// The continuous clock.
     public let clock: any MessagingClock = ContinuousClock()
+    /// What the configuration says of replies that find no queue.
+    public var replyRetryLimit: Duration? { self.configuration.replyRetryLimit }
 
     private let configuration: RabbitMQConfiguration
     private let topology: Topology
@@ -40,6 +42,10 @@ public final class RabbitMQTransport: Transport {
     public init(_ configuration: RabbitMQConfiguration, logger: Logger = Logger(label: "steward.rabbitmq")) {
         self.configuration = configuration
         self.logger = logger
+        if !configuration.optionsWithoutEffect.isEmpty {
+            let names = configuration.optionsWithoutEffect.joined(separator: ", ")
+            logger.info("options of the transport URL have no effect here", metadata: ["options": "\(names)"])
+        }
         let topology = Topology(configuration: configuration)
         self.topology = topology
         let consuming = Self.connection(configuration, role: "consume", logger: logger)
@@ -80,12 +86,15 @@ public final class RabbitMQTransport: Transport {
             settings.connectionName = "\(program):\(getpid())"
         }
         settings.connectionName += ":\(role)"
+        // What a peer makes anew after a restart of the broker, it may make otherwise (wire contract 1.3).
+        settings.adoptsDurability = true
         var logger = logger
         logger[metadataKey: "connection"] = "\(role)"
         return AMQPConnection(settings, logger: logger)
     }
 
     private static func open(_ connection: AMQPConnection, _ configuration: RabbitMQConfiguration) async throws {
+        try configuration.validate()
         // A service is started before its broker as often as after it: by default it waits.
         try await connection.open(timeout: configuration.startTimeout ?? .seconds(365 * 86_400))
     }
@@ -133,6 +142,10 @@ public final class RabbitMQTransport: Transport {
         } else {
             address = self.topology.address(of: destination)
         }
+        var options = options
+        // Replies go to queues by their names (wire contract 1.3, `direct_mandatory_flag`).
+        if !self.configuration.repliesAreMandatory, case .queue = destination { options.isMandatory = false }
+        let message = try await self.configuration.compression?.packed(message) ?? message
         let publisher = try await self.publisher(for: options)
         do {
             try await publisher.publish(message, to: address, options: options)
@@ -161,7 +174,9 @@ public final class RabbitMQTransport: Transport {
         prefetch: Int,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(RPCError) -> any Listener {
-        let queues = try self.topology.queues(of: source)
+        var lease: QueueNumbers.Lease?
+        if case .server = source, !self.configuration.usesStreamForFanout { lease = try self.topology.takeNumber() }
+        let queues = try self.topology.queues(of: source, stableName: lease?.suffix)
         let connection: AMQPConnection
         if case .control = source {
             connection = self.control
@@ -174,6 +189,8 @@ public final class RabbitMQTransport: Transport {
             return try await RabbitMQListener(
                 on: connection,
                 queues: queues,
+                arguments: self.topology.consumerArguments,
+                lease: lease,
                 prefetch: self.configuration.prefetch ?? prefetch,
                 logger: self.logger,
                 onDeliveries: onDeliveries
@@ -228,15 +245,18 @@ public final class RabbitMQTransport: Transport {
         }
         guard isFirst else { return }
         self.replies.close(with: RPCError(.closed, "the transport was closed"))
-        if let queue = self.replyQueue.current {
+        let queue = self.replyQueue.current
+        if let queue, queue.lease == nil {
             // Its name is unique, so that nobody else can need it, and a program that is run often would leave many.
             await briefly("delete the reply queue", logger: self.logger) {
                 try await queue.channel.deleteQueue(queue.name)
             }
         }
+        await queue?.unpacker.close()
         await self.publishing.close()
         await self.consuming.close()
         await self.control.close()
+        queue?.lease?.release()
     }
 
     // MARK: Support
@@ -273,6 +293,8 @@ public final class RabbitMQTransport: Transport {
     private struct ReplyQueue: Sendable {
         let name: String
         let channel: AMQPChannel
+        let unpacker: Unpacker
+        let lease: QueueNumbers.Lease?
     }
 
     private static func openReplyQueue(
@@ -280,15 +302,22 @@ public final class RabbitMQTransport: Transport {
         topology: Topology,
         replies: ReplyRouter,
         logger: Logger
-    ) async throws(AMQPError) -> ReplyQueue {
+    ) async throws -> ReplyQueue {
+        let lease = try topology.takeNumber()
+        let queue = topology.transientQueue("reply_", stableName: lease?.suffix)
+        let unpacker = Unpacker { replies.receive($0) }
         let channel = try await connection.openChannel()
-        let queue = topology.transientQueue("reply_" + makeUniqueID())
         do {
             try await channel.declare(queue, logger: logger)
             // Without acknowledgement: a reply means something only to a caller that waits here and now, and a third of
             // a client's work would be acknowledging.
-            _ = try await channel.consume(queue: queue.name, noAck: true) { deliveries in
-                replies.receive(deliveries.map { Delivery($0, from: queue.name) })
+            _ = try await channel.consume(
+                queue: queue.name,
+                noAck: true,
+                exclusive: queue.isExclusive,
+                arguments: topology.consumerArguments
+            ) { deliveries in
+                unpacker.receive(deliveries.map { Delivery($0, from: queue.name) })
             } onCancelled: { cancellation in
                 logger.info("reply queue was taken away", metadata: ["reason": "\(cancellation)"])
             }
@@ -297,6 +326,6 @@ public final class RabbitMQTransport: Transport {
             await channel.close()
             throw error
         }
-        return ReplyQueue(name: queue.name, channel: channel)
+        return ReplyQueue(name: queue.name, channel: channel, unpacker: unpacker, lease: lease)
     }
 }

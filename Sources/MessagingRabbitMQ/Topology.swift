@@ -16,6 +16,14 @@ struct Topology: Sendable {
         var isDurable: Bool
         let isAutoDeleted: Bool
         let arguments: AMQPTable
+        /// Whether it stays when its listener stops, because it is shared, or will be used again after the next start.
+        var isKept = false
+        /// Whether nobody else may consume it: its name can be another process's by mistake, and then one of both must
+        /// learn of it.
+        var isExclusive = false
+
+        /// Whether it is a stream, which is read from an offset on.
+        var isStream: Bool { self.arguments["x-queue-type"] == "stream" }
     }
 
     /// A queue with what it is bound to.
@@ -45,17 +53,19 @@ struct Topology: Sendable {
 
     let configuration: RabbitMQConfiguration
 
+    /// The end of the next stable name, or `nil` where names are random.
+    func takeNumber() throws(RPCError) -> QueueNumbers.Lease? {
+        guard let names = self.configuration.stableNames else { return nil }
+        return try QueueNumbers(host: names.host, process: names.process).take()
+    }
+
     /// The three routes of a server, in the order in which oslo declares them (wire contract 1.2).
-    func routes(topic: String, server: String, exchange: String?, fanoutID: String) -> [Route] {
+    func routes(topic: String, server: String, exchange: String?, fanoutQueue: Queue) -> [Route] {
         let control = self.controlExchange(exchange)
         return [
             Route(exchange: control, queue: self.queue(topic), key: topic),
             Route(exchange: control, queue: self.queue("\(topic).\(server)"), key: "\(topic).\(server)"),
-            Route(
-                exchange: self.fanoutExchange(topic),
-                queue: self.transientQueue("\(topic)_fanout_\(fanoutID)"),
-                key: topic
-            ),
+            Route(exchange: self.fanoutExchange(topic), queue: fanoutQueue, key: topic),
         ]
     }
 
@@ -63,8 +73,9 @@ struct Topology: Sendable {
     ///
     /// They go with their consumer, so that a question to a worker that is dead comes back at once; should the broker
     /// have been away just then, they expire.
-    func controlRoutes(topic: String, server: String, exchange: String?, fanoutID: String) -> [Route] {
-        self.routes(topic: topic, server: server, exchange: exchange, fanoutID: fanoutID).map { route in
+    func controlRoutes(topic: String, server: String, exchange: String?) -> [Route] {
+        let fanoutQueue = self.transientQueue("\(topic)_fanout_\(makeUniqueID())")
+        return self.routes(topic: topic, server: server, exchange: exchange, fanoutQueue: fanoutQueue).map { route in
             Route(
                 exchange: route.exchange,
                 queue: Queue(
@@ -78,17 +89,17 @@ struct Topology: Sendable {
         }
     }
 
-    /// What is consumed for a source.
-    func queues(of source: Source) throws(RPCError) -> [ConsumedQueue] {
+    /// What is consumed for a source; the fanout queue's name has a random end unless a stable one is given.
+    func queues(of source: Source, stableName: String? = nil) throws(RPCError) -> [ConsumedQueue] {
         switch source {
         case .server(let target):
             let (topic, server) = try Self.address(target)
-            return self.routes(topic: topic, server: server, exchange: target.exchange, fanoutID: makeUniqueID())
+            let fanoutQueue = self.fanoutQueue(topic, stableName: stableName)
+            return self.routes(topic: topic, server: server, exchange: target.exchange, fanoutQueue: fanoutQueue)
                 .map { .bound($0) }
         case .control(let target):
             let (topic, server) = try Self.address(target.control)
-            return self.controlRoutes(topic: topic, server: server, exchange: target.exchange, fanoutID: makeUniqueID())
-                .map { .bound($0) }
+            return self.controlRoutes(topic: topic, server: server, exchange: target.exchange).map { .bound($0) }
         case .queue(let name): return [.existing(name)]
         case .deadLetters(let topic): return [.declared(self.deadLetterQueue(topic))]
         }
@@ -164,74 +175,6 @@ struct Topology: Sendable {
     /// Delays are rounded up to steps that double from a quarter of a second on, so that the queues for them are few.
     private static let firstDelay: Int64 = 250
     private static let lastDelay: Int64 = 250 << 18
-
-    func controlExchange(_ name: String?) -> Exchange {
-        Exchange(
-            name: name ?? self.configuration.exchange,
-            type: .topic,
-            isDurable: self.configuration.queueProfile.kind != .classic,
-            isAutoDeleted: self.configuration.isAutoDeleted
-        )
-    }
-
-    /// The fanout exchange has its topic's name, whatever the control exchange is; it goes with its last queue.
-    func fanoutExchange(_ topic: String) -> Exchange {
-        Exchange(
-            name: "\(topic)_fanout",
-            type: .fanout,
-            isDurable: self.configuration.usesQuorumForTransientQueues,
-            isAutoDeleted: true
-        )
-    }
-
-    /// A topic's or a host's queue.
-    private func queue(_ name: String) -> Queue {
-        var arguments: AMQPTable = [:]
-        if case .quorum(let limits) = self.configuration.queueProfile.kind { arguments = self.quorumArguments(limits) }
-        return Queue(
-            name: name,
-            isDurable: self.configuration.queueProfile.kind != .classic,
-            isAutoDeleted: self.configuration.isAutoDeleted,
-            arguments: arguments
-        )
-    }
-
-    /// A fanout or reply queue: it belongs to one process and expires some time after it.
-    func transientQueue(_ name: String) -> Queue {
-        var arguments: AMQPTable = [:]
-        if self.configuration.usesQuorumForTransientQueues {
-            guard case .quorum(let limits) = self.configuration.queueProfile.kind else {
-                return self.transientQueue(name, adding: self.quorumArguments(QueueProfile.QuorumLimits()))
-            }
-            arguments = self.quorumArguments(limits)
-        }
-        return self.transientQueue(name, adding: arguments)
-    }
-
-    private func transientQueue(_ name: String, adding arguments: AMQPTable) -> Queue {
-        var arguments = arguments
-        if self.configuration.transientQueuesExpireAfter > .zero {
-            let milliseconds = self.configuration.transientQueuesExpireAfter.inMilliseconds
-            arguments["x-expires"] = .int32(Int32(clamping: milliseconds))
-        }
-        return Queue(
-            name: name,
-            isDurable: self.configuration.usesQuorumForTransientQueues,
-            isAutoDeleted: false,
-            arguments: arguments
-        )
-    }
-
-    private func quorumArguments(_ limits: QueueProfile.QuorumLimits) -> AMQPTable {
-        var arguments: AMQPTable = ["x-queue-type": "quorum"]
-        for (name, limit) in [
-            ("x-delivery-limit", limits.deliveryLimit), ("x-max-in-memory-length", limits.maximumMemoryLength),
-            ("x-max-in-memory-bytes", limits.maximumMemoryBytes),
-        ] {
-            if let limit, limit > 0 { arguments[name] = .int64(Int64(limit)) }
-        }
-        return arguments
-    }
 }
 
 extension Duration {

@@ -25,6 +25,7 @@ struct TransportOption {
     static let tls = "ssl"
 
     private static let seconds = Kind.integer(0...65535)
+    private static let pause = Kind.integer(1...65535)
     private static let count = Kind.integer(0...Int(Int32.max))
 
     private static let known: [String: TransportOption] = [
@@ -32,31 +33,32 @@ struct TransportOption {
         "amqp_durable_queues": .init(kind: .flag, support: .full),
         "conn_pool_min_size": .init(kind: count, support: .withoutEffect),
         "conn_pool_ttl": .init(kind: count, support: .withoutEffect),
-        "direct_mandatory_flag": .init(kind: .flag, support: .withoutEffect),
-        "enable_cancel_on_failover": .init(kind: .flag, support: .withoutEffect),
-        "heartbeat_rate": .init(kind: count, support: .withoutEffect),
+        "direct_mandatory_flag": .init(kind: .flag, support: .full),
+        "enable_cancel_on_failover": .init(kind: .flag, support: .full),
+        "heartbeat_rate": .init(kind: .integer(1...1000), support: .full),
         "heartbeat_timeout_threshold": .init(kind: seconds, support: .full),
-        "hostname": .init(kind: .text, support: .withoutEffect),
-        "kombu_compression": .init(kind: .choice(["gzip", "bz2"]), support: .only([])),
-        "kombu_failover_strategy": .init(kind: .choice(["round-robin", "shuffle"]), support: .withoutEffect),
-        "kombu_missing_consumer_retry_timeout": .init(kind: count, support: .withoutEffect),
-        "kombu_reconnect_delay": .init(kind: .number(0...4.5), support: .withoutEffect),
-        "kombu_reconnect_splay": .init(kind: .number(0 ... .greatestFiniteMagnitude), support: .withoutEffect),
-        "processname": .init(kind: .text, support: .withoutEffect),
-        "rabbit_ha_queues": .init(kind: .flag, support: .only(["false"])),
-        "rabbit_interval_max": .init(kind: count, support: .withoutEffect),
+        "hostname": .init(kind: .text, support: .full),
+        "kombu_compression": .init(kind: .choice(["gzip", "zlib", "bz2", "bzip2", "bzip"]), support: .full),
+        "kombu_failover_strategy": .init(kind: .choice(["round-robin", "shuffle"]), support: .full),
+        "kombu_missing_consumer_retry_timeout": .init(kind: count, support: .full),
+        "kombu_reconnect_delay": .init(kind: .number(0...4.5), support: .full),
+        "kombu_reconnect_splay": .init(kind: .number(0...3600), support: .full),
+        "processname": .init(kind: .text, support: .full),
+        "rabbit_ha_queues": .init(kind: .flag, support: .full),
+        "rabbit_interval_max": .init(kind: pause, support: .full),
         "rabbit_login_method": .init(
             kind: .choice(["PLAIN", "AMQPLAIN", "EXTERNAL", "RABBIT-CR-DEMO"]),
-            support: .only(["PLAIN", "AMQPLAIN"])
+            // The last one is a demonstration of RabbitMQ's, for no real broker.
+            support: .only(["PLAIN", "AMQPLAIN", "EXTERNAL"])
         ),
         "rabbit_qos_prefetch_count": .init(kind: .integer(0...65535), support: .full),
         "rabbit_quorum_delivery_limit": .init(kind: count, support: .full),
         "rabbit_quorum_max_memory_bytes": .init(kind: .integer(0...Int.max), support: .full),
         "rabbit_quorum_max_memory_length": .init(kind: count, support: .full),
         "rabbit_quorum_queue": .init(kind: .flag, support: .full),
-        "rabbit_retry_backoff": .init(kind: count, support: .withoutEffect),
-        "rabbit_retry_interval": .init(kind: count, support: .withoutEffect),
-        "rabbit_stream_fanout": .init(kind: .flag, support: .only(["false"])),
+        "rabbit_retry_backoff": .init(kind: seconds, support: .full),
+        "rabbit_retry_interval": .init(kind: pause, support: .full),
+        "rabbit_stream_fanout": .init(kind: .flag, support: .full),
         // It travels as milliseconds in 32 bits.
         "rabbit_transient_queues_ttl": .init(kind: .integer(0...2_147_483), support: .full),
         "rabbit_transient_quorum_queue": .init(kind: .flag, support: .full),
@@ -67,8 +69,12 @@ struct TransportOption {
         "ssl_enforce_fips_mode": .init(kind: .flag, support: .withoutEffect),
         "ssl_enforce_hostname_verification": .init(kind: .flag, support: .withoutEffect),
         "ssl_key_file": .init(kind: .text, support: .full),
-        "ssl_version": .init(kind: .text, support: .only([])),
-        "use_queue_manager": .init(kind: .flag, support: .only(["false"])),
+        // Taken as the oldest version that is wanted; nothing older than TLS 1.2 is spoken in any case.
+        "ssl_version": .init(
+            kind: .choice(["sslv2", "sslv3", "sslv23", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"]),
+            support: .only(["sslv23", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"])
+        ),
+        "use_queue_manager": .init(kind: .flag, support: .full),
     ]
 
     /// The names under which RabbitMQ's URI query parameters know the same things.
@@ -128,8 +134,7 @@ extension TransportOption.Kind: CustomStringConvertible {
         case .flag: "true or false"
         case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
         case .number(let range):
-            range.upperBound == .greatestFiniteMagnitude
-                ? "a number, \(range.lowerBound) or more" : "a number from \(range.lowerBound) to \(range.upperBound)"
+            "a number from \(range.lowerBound) to \(range.upperBound)"
         case .text: "a text"
         case .choice(let values): values.joined(separator: " or ")
         }

@@ -78,10 +78,10 @@ import Testing
         var exchanges: Set<Exchange>
         var bindings: Set<Binding>
 
-        /// The same with the random digits of names, and the fixture's topic, made alike.
+        /// The same with the random digits and the numbers of names made alike.
         func normalized() -> BrokerObjects {
             func plain(_ name: String) -> String {
-                name.replacing(/[0-9a-f]{32}/, with: "ID")
+                name.replacing(/[0-9a-f]{32}/, with: "ID").replacing(/:[0-9]+$/, with: ":N")
             }
             var copy = self
             copy.queues = Set(
@@ -105,7 +105,9 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(2)), arguments: Capture.all)
-    func `a server and a client declare what oslo.messaging declares`(_ capture: Capture) async throws {
+    func `wire contract 1.1, 1.3: a server and a client declare what oslo.messaging declares`(
+        _ capture: Capture
+    ) async throws {
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in
             let url = broker.url(virtualHost: virtualHost, scheme: "rabbit")
@@ -116,15 +118,21 @@ import Testing
             let found = try await self.objects(of: broker, virtualHost: virtualHost)
             #expect(found.normalized() == capture.running.normalized())
             await listener.close()
-            // Wire contract 1.4: the fanout queue goes with its server, the others stay.
+            // Wire contract 1.4: the fanout queue goes with its server, unless it is shared or has a stable name; the
+            // others stay.
             let left = try await self.objects(of: broker, virtualHost: virtualHost)
-            #expect(!left.queues.contains { $0.name.hasPrefix("wt_fanout") })
+            let isKept = ["use_queue_manager", "rabbit_stream_fanout"].contains { capture.options.contains($0) }
+            #expect(left.queues.contains { $0.name.hasPrefix("wt_fanout") } == isKept)
+            #expect(left.queues.contains { $0.name == "wt" } == !capture.options.contains("amqp_auto_delete"))
             await transport.close()
         }
     }
 
     @Test(.timeLimit(.minutes(2)), arguments: [("", "?amqp_durable_queues=true"), ("?amqp_durable_queues=true", "")])
-    func `what a peer made with another durability is adopted`(theirs: String, ours: String) async throws {
+    func `wire contract 1.3: what a peer made with another durability is adopted`(
+        theirs: String,
+        ours: String
+    ) async throws {
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in
             let url = broker.url(virtualHost: virtualHost, scheme: "rabbit")

@@ -196,19 +196,22 @@ private func code(_ text: String) -> TransportURLError.Code? {
     }
 
     @Test(arguments: [
-        "rabbit_stream_fanout=true", "use_queue_manager=1", "rabbit_ha_queues=1", "rabbit_login_method=EXTERNAL",
-        "ssl_version=TLSv1", "kombu_compression=gzip",
+        "rabbit_login_method=RABBIT-CR-DEMO", "ssl_version=SSLv2", "ssl_version=SSLv3",
     ])
-    func `what peers would see and this library cannot do is refused`(_ query: String) {
+    func `wire contract 2.1, 5.7: what this library does not speak is refused`(_ query: String) {
         #expect(code("rabbit://h/v?\(query)") == .unsupportedOption)
     }
 
     @Test func `options that tune Python's own machinery are taken and named`() throws {
         let url = try TransportURL(
-            parsing: "rabbit://h/v?rpc_conn_pool_size=5&heartbeat_rate=2&rabbit_stream_fanout=false"
-                + "&kombu_reconnect_delay=0.5"
+            parsing: "rabbit://h/v?rpc_conn_pool_size=5&heartbeat_rate=2&conn_pool_ttl=10&conn_pool_min_size=1"
+                + "&ssl_enforce_fips_mode=1&ssl_enforce_hostname_verification=0"
         )
-        #expect(url.optionsWithoutEffect == ["heartbeat_rate", "kombu_reconnect_delay", "rpc_conn_pool_size"])
+        let names = ["conn_pool_min_size", "conn_pool_ttl", "rpc_conn_pool_size"]
+        #expect(
+            url.optionsWithoutEffect
+                == (names + ["ssl_enforce_fips_mode", "ssl_enforce_hostname_verification"])
+        )
     }
 
     @Test func `amqp URIs may name options as RabbitMQ does`() throws {

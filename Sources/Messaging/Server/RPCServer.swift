@@ -25,6 +25,8 @@ public final class RPCServer: Sendable {
         public var duplicatesWindow = 4096
         /// How long a reply is offered to a reply queue that is not there, where the request says nothing of its
         /// caller's patience; 60 s by default, as oslo.
+        ///
+        /// A transport that is configured otherwise has the last word.
         public var replyRetryLimit: Duration = .seconds(60)
 
         /// How large a request may be; what is above is refused.
@@ -76,7 +78,7 @@ public final class RPCServer: Sendable {
         self.intake = intake
         let replySender = ReplySender(
             transport,
-            retryLimit: configuration.replyRetryLimit,
+            retryLimit: transport.replyRetryLimit ?? configuration.replyRetryLimit,
             stopped: intake.stopped,
             logger: logger
         )

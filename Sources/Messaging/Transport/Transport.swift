@@ -9,6 +9,9 @@ public protocol Transport: Sendable {
     /// The time by which everything over this transport waits and gives up; tests may stop it.
     var clock: any MessagingClock { get }
 
+    /// How long servers offer a reply to a reply queue that is not there; `nil` leaves it to their own configuration.
+    var replyRetryLimit: Duration? { get }
+
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
     /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
@@ -65,6 +68,9 @@ public protocol Transport: Sendable {
 extension Transport {
     /// The continuous clock.
     public var clock: any MessagingClock { ContinuousClock() }
+
+    /// Left to the servers.
+    public var replyRetryLimit: Duration? { nil }
 }
 
 /// A server's hold on its queues.

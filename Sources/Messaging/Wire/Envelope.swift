@@ -25,14 +25,14 @@ package struct Envelope: Sendable {
         if let compression, !compression.isEmpty {
             throw WireError(
                 .unsupportedCompression,
-                "the body is compressed as '\(compression.prefix(64))'; set kombu_compression to none at the sender"
+                "the body cannot be decompressed ('\(compression.prefix(200))'); use gzip, bz2 or no kombu_compression"
             )
         }
         let encoding = contentEncoding?.lowercased()
         if let encoding, ["gzip", "x-gzip", "deflate", "bzip2", "br"].contains(encoding) {
             throw WireError(
                 .unsupportedCompression,
-                "the body is compressed as '\(encoding)'; compression is not supported"
+                "the body's encoding is '\(encoding)'; compression is told by the header 'compression'"
             )
         }
         // Python hands an empty body on as an empty payload, whatever its type.
