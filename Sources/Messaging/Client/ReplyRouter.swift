@@ -205,6 +205,8 @@ public final class ReplyRouter: Sendable {
         self.state.withLock { state in
             state.calls[id] = nil
             if state.calls.isEmpty {
+                // It holds the transport, which holds this router.
+                state.inspector = nil
                 state.timer?.cancel()
                 state.timer = nil
                 state.armedFor = nil

@@ -25,6 +25,23 @@ import Testing
         #expect(router.waitingCalls == 0)
     }
 
+    @Test func `a transport is gone when its calls are over and nobody holds it`() async throws {
+        weak var observed: InMemoryTransport?
+        let broker = InMemoryBroker()
+        broker.declare("t", boundTo: .init(exchange: "openstack", key: "t"))
+        do {
+            let transport = InMemoryTransport(broker)
+            observed = transport
+            let client = RPCClient(transport, target: .topic("t"))
+            let error = await #expect(throws: RPCError.self) {
+                _ = try await client.call("x", timeout: .milliseconds(50))
+            }
+            #expect(error?.progress?.consumers == 0)
+            await transport.close()
+        }
+        #expect(observed == nil)
+    }
+
     @Test(.timeLimit(.minutes(1)))
     func `calls end at their own deadlines, whatever order they come in`() async {
         let router = ReplyRouter()
