@@ -144,6 +144,22 @@ import Testing
         }
     }
 
+    @Test func `wire contract 5.7: a version of TLS that is too old is refused`() async throws {
+        try await withCertificates { directory in
+            try await withTLSServer(certificate: "valid", in: directory, options: ["-tls1_2"]) { port in
+                let url = "amqps://localhost:\(port)/"
+                let error = try await self.refusal(url) {
+                    $0.tls?.caFile = "\(directory)/ca.pem"
+                    $0.tls?.minimumVersion = .tls13
+                }
+                #expect(error.code == .tlsFailed, "\(error)")
+                // With 1.2 the handshake succeeds; what then follows is no AMQP.
+                let later = try await self.refusal(url) { $0.tls?.caFile = "\(directory)/ca.pem" }
+                #expect(later.code != .tlsFailed, "\(later)")
+            }
+        }
+    }
+
     @Test func `files that cannot be used are named`() async throws {
         let missing = try await self.refusal("amqps://127.0.0.1:1/") { $0.tls?.caFile = "/no/such/ca.pem" }
         #expect(missing.code == .tlsFailed && missing.message.contains("/no/such/ca.pem"))
@@ -173,6 +189,8 @@ import Testing
             openssl req -new $key -subj /CN=localhost -keyout expired.key -out expired.csr
             printf 'subjectAltName=DNS:localhost\\n' > names
             openssl x509 -req -in expired.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -extfile names -out expired.pem
+            openssl req -new $key -subj /CN=localhost -keyout valid.key -out valid.csr
+            openssl x509 -req -in valid.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30 -extfile names -out valid.pem
             """
         try await PrivateNode.run("/bin/sh", ["-c", script, "sh", directory])
         try await body(directory)
@@ -182,6 +200,7 @@ import Testing
     private func withTLSServer(
         certificate: String,
         in directory: String,
+        options: [String] = [],
         _ body: (_ port: Int) async throws -> Void
     ) async throws {
         // Free at this moment; the server takes it next.
@@ -192,10 +211,11 @@ import Testing
         server.standardError = FileHandle.nullDevice
         // It ends with its input.
         server.standardInput = Pipe()
-        server.arguments = [
-            "s_server", "-accept", "127.0.0.1:\(port)", "-cert", "\(directory)/\(certificate).pem", "-key",
-            "\(directory)/\(certificate).key",
-        ]
+        server.arguments =
+            [
+                "s_server", "-accept", "127.0.0.1:\(port)", "-cert", "\(directory)/\(certificate).pem", "-key",
+                "\(directory)/\(certificate).key",
+            ] + options
         try server.run()
         defer {
             // Foundation starts processes with SIGTERM blocked.

@@ -2,12 +2,16 @@ import Messaging
 import MessagingRabbitMQ
 import Testing
 
-/// Both sides use the same option of oslo's driver, and so the same exchanges and queues (wire contract 1.3).
+/// Both sides use the same option of oslo's driver, and so the same exchanges, queues and bodies (wire contract 1.3, 2.2).
 @Suite(.serialized, .timeLimit(.minutes(2))) struct QueueProfileTests {
     private static let options = [
         "amqp_durable_queues=true", "amqp_auto_delete=true", "rabbit_transient_queues_ttl=60",
         "rabbit_quorum_queue=true&rabbit_quorum_delivery_limit=3", "rabbit_transient_quorum_queue=true",
         "rabbit_quorum_queue=true&rabbit_transient_quorum_queue=true", "rabbit_qos_prefetch_count=2",
+        "rabbit_stream_fanout=true&rabbit_transient_quorum_queue=true&rabbit_qos_prefetch_count=5",
+        "rabbit_ha_queues=true&enable_cancel_on_failover=true", "direct_mandatory_flag=false",
+        // Python's own name for it; `bz2`, which its documentation gives, it does not find.
+        "kombu_compression=gzip", "kombu_compression=bzip2",
     ]
 
     // An exchange of its own: that of the other tests, of the same name and other flags, would be in the way.

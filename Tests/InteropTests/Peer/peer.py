@@ -8,10 +8,14 @@ import json
 import logging
 import os
 import sys
+import tempfile
 import threading
 import warnings
 
 warnings.simplefilter("ignore")  # oslo.service imports eventlet, which announces its own end
+
+# The queue manager (use_queue_manager) locks a file there.
+os.environ.setdefault("OSLO_LOCK_PATH", tempfile.gettempdir())
 
 from oslo_config import cfg  # noqa: E402
 import oslo_messaging  # noqa: E402
