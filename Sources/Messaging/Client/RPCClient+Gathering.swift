@@ -1,6 +1,6 @@
 /// What one of several servers answered.
 public struct RPCAnswer<Value: Sendable>: Sendable {
-    /// The method's result, or why there is none: `remote` with the server's failure, or `invalidReply`.
+    /// The method's result, or why there is none: `remote` or a refusal's code with the server's failure, or `invalidReply`.
     public let result: Result<Value, RPCError>
 }
 
@@ -28,7 +28,7 @@ extension RPCClient {
         return try await self.gather(request, within: limit, upTo: maximum).map { reply in
             if let failure = reply.failure {
                 let message = "\(method.name) at a server of \(self.target.topic) failed: \(failure)"
-                return RPCAnswer(result: .failure(RPCError(.remote, message, failure: failure)))
+                return RPCAnswer(result: .failure(RPCError(RPCError.Code(of: failure), message, failure: failure)))
             }
             do {
                 return RPCAnswer(result: .success(try method.result.decode(reply.result ?? .null)))

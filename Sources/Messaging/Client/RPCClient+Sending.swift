@@ -37,7 +37,7 @@ extension RPCClient {
             monitor: self.options.callMonitorTimeout
         )
         do {
-            try await self.transport.send(
+            try await self.send(
                 Message(
                     body: body,
                     timeToLive: timeToLive,
@@ -73,7 +73,7 @@ extension RPCClient {
         let uniqueID = makeUniqueID()
         var isRouted = true
         do {
-            try await self.transport.send(
+            try await self.send(
                 Message(body: request.encoded(uniqueID: uniqueID)),
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: self.transport.clock.now + self.options.timeout)

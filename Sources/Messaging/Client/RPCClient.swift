@@ -26,6 +26,11 @@ public struct RPCClient: Sendable {
         ///
         /// Under a cap a call by name must say its version (wire contract 5.2).
         public var versionCap: RPCVersion?
+        /// How often a request is offered again where the broker refuses it, as a full queue may make it do; not by default.
+        ///
+        /// A refusal is certain to have had no effect. It is offered again after 100 ms, and then each time after twice
+        /// as long, within the timeout. A broker that cannot be reached is no refusal: a request waits for it anyway.
+        public var retry = 0
         /// The namespace that requests name, whatever that of their method is; `nil`, the default, for the method's own.
         ///
         /// For a server that still serves a contract under an older name.

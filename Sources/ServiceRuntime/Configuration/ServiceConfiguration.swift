@@ -23,6 +23,7 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Duration>.gracefulShutdownTimeout,
         ServiceOption<Int>.executorThreadPoolSize,
         ServiceOption<Int>.rpcPrefetch,
+        ServiceOption<Bool>.rpcPingEnabled,
     ]
 
     /// The declared options, in their order.

@@ -84,6 +84,13 @@ extension ServiceOption where Value == Int {
     }
 }
 
+extension ServiceOption where Value == Bool {
+    /// `rpc_ping_enabled`: whether `oslo_rpc_server_ping` is answered with `pong`; not by default, as in oslo.
+    public static var rpcPingEnabled: Self {
+        Self("rpc_ping_enabled", default: false, help: "whether oslo_rpc_server_ping is answered")
+    }
+}
+
 extension ServiceOption where Value == Logger.Level {
     /// `log_level`: what is logged; `info` and above by default.
     public static var logLevel: Self {

@@ -148,6 +148,7 @@ extension ManagerService {
         configuration.concurrency = self.configuration[.executorThreadPoolSize]
         configuration.prefetch = self.configuration[.rpcPrefetch]
         configuration.gracePeriod = self.gracePeriod
+        configuration.answersOsloPing = self.configuration[.rpcPingEnabled]
         return configuration
     }
 

@@ -157,6 +157,35 @@ import Testing
         #expect(refused?.code == .invalidTarget)
     }
 
+    @Test func `wire contract 5.2: a request that the broker refuses is offered again as often as is said`()
+        async throws
+    {
+        let bench = Bench()
+        let received = try await bench.listen("t", "a")
+        let faulty = FaultyTransport(bench.transport)
+        let client = RPCClient(faulty, target: .topic("t"))
+        faulty.inject(.refused, .first(2)) { $0.method == "twice" }
+        try await client.prepare { $0.retry = 2 }.cast("twice")
+        #expect(try request(try await received.first(1).first).method == "twice")
+        faulty.inject(.refused, .always) { $0.method == "always" }
+        for retry in [0, 1] {
+            let error = await #expect(throws: RPCError.self) {
+                try await client.prepare { $0.retry = retry }.cast("always")
+            }
+            #expect(error?.code == .rejected)
+        }
+        // Not beyond its timeout.
+        let hasty = client.prepare {
+            $0.retry = 1_000
+            $0.timeout = .milliseconds(150)
+        }
+        let start = ContinuousClock.now
+        let error = await #expect(throws: RPCError.self) { _ = try await hasty.call("always") }
+        #expect(error?.code == .rejected)
+        #expect(ContinuousClock.now - start < .seconds(10))
+        #expect(received.events.count == 1)
+    }
+
     @Test func `wire contract 5.2: what was prepared stays when more is prepared`() async throws {
         let bench = Bench()
         let received = try await bench.listen("other", "a", exchange: "x")

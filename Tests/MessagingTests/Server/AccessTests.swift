@@ -1,5 +1,6 @@
 import Logging
 import Messaging
+import MessagingTesting
 import Testing
 
 /// Who may call what: policies over the verified user and the context.
@@ -96,6 +97,50 @@ import Testing
             #expect(try await client.call(VaultRPC.burn) == "burnt")
             #expect(server.refusals["access_denied"] == 0)
         }
+    }
+
+    /// Keeps what is logged.
+    private struct Keeper: LogHandler {
+        let lines: EventRecorder<String>
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.trace
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { self.metadata[key] }
+            set { self.metadata[key] = newValue }
+        }
+        func log(event: LogEvent) {
+            self.lines.record("\(event.message) \(event.metadata ?? [:])")
+        }
+    }
+
+    @Test func `a refusal is logged with method and user, and without what the request holds`() async throws {
+        let lines = EventRecorder<String>()
+        let broker = InMemoryBroker()
+        let transport = InMemoryTransport(broker, user: "mallory")
+        let guarded = RPCMethod<JSONValue, Void>("guarded", since: "1.0", access: .users(["alice"]))
+        let server = RPCServer(
+            InMemoryTransport(broker),
+            target: .topic("vault", server: "a"),
+            endpoints: [RPCEndpoint { guarded.handled { _, _ in } }],
+            logger: Logger(label: "test") { _ in Keeper(lines: lines) }
+        )
+        let ready = EventRecorder<Void>()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run { ready.record(()) } }
+            try await ready.first(1)
+            let client = RPCClient(transport, target: .topic("vault"))
+            let context = RPCContext(["auth_token": "t0ken", "roles": ["admin"]])
+            await #expect(throws: RPCError.self) {
+                try await client.call(guarded, ["password": "passw0rd"], context: context)
+            }
+            server.stop()
+            try await group.waitForAll()
+        }
+        let refusals = lines.events.filter { $0.hasPrefix("refused request") }
+        #expect(refusals.count == 1)
+        #expect(refusals.first?.contains("guarded") == true && refusals.first?.contains("mallory") == true)
+        #expect(!lines.events.contains { $0.contains("t0ken") || $0.contains("passw0rd") })
+        await transport.close()
     }
 
     @Test func `wire contract 4.2: a refused name that begins with an underscore looks like no method`() async throws {

@@ -15,8 +15,7 @@ import Testing
 
     static let names = Self.probes.compactMap { $0["probe"]?.stringValue }
 
-    /// Where Python answers with what its implementation happens to stumble over, we say which of the request's parts is
-    /// wrong. The requests are refused all the same.
+    /// Refused as Python does, but with what is wrong with the request, and not what an implementation stumbles over.
     private static let named: [String: (class: String, module: String)] = [
         "missing_method": ("ValueError", "builtins"),
         "args_null": ("ValueError", "builtins"),
