@@ -105,6 +105,25 @@ struct ManagerServiceTests {
         }
     }
 
+    @Test func `wire contract 4.2: oslo's ping is answered where rpc_ping_enabled says so`() async throws {
+        let configuration = try ServiceConfiguration(overrides: ["rpc_ping_enabled": "true"], environment: [:])
+        try await withManagerService(service(greeter, configuration: configuration)) { _ in
+            let answer = try await client.call("oslo_rpc_server_ping")
+            #expect(answer == "pong")
+        }
+        try await withManagerService(service(greeter)) { _ in
+            let error = try await #require(throws: RPCError.self) { _ = try await client.call("oslo_rpc_server_ping") }
+            #expect(error.code == .noSuchMethod)
+        }
+    }
+
+    @Test func `a service lists what it offers`() {
+        let contracts = service(greeter).contracts
+        #expect(contracts.count > 1)
+        #expect(contracts.last?.methods.map(\.name) == ["service_config", "service_version"])
+        #expect(contracts.last?.methods.last?.result == JSONShape(.string))
+    }
+
     @Test func `a manager's own method comes before the one that every manager has`() async throws {
         let manager = TestManager(
             endpoint: RPCEndpoint(version: "1.4") {
