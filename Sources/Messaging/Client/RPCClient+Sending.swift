@@ -144,7 +144,7 @@ extension RPCClient {
             version: "1.0"
         ).encoded()
         let limit = Duration.milliseconds(250)
-        await Task {
+        await Task(executorPreference: preferredTaskExecutor) {
             do {
                 try await transport.send(
                     Message(body: body, timeToLive: .seconds(60)),

@@ -238,7 +238,7 @@ public final class ReplyRouter: Sendable {
         if let armedFor = state.armedFor, armedFor <= instant { return }
         state.timer?.cancel()
         state.armedFor = instant
-        state.timer = Task { [weak self, clock] in
+        state.timer = Task(executorPreference: preferredTaskExecutor) { [weak self, clock] in
             do {
                 try await clock.sleep(until: instant, tolerance: nil)
             } catch {
@@ -283,7 +283,7 @@ public final class ReplyRouter: Sendable {
     private func look(at destination: Destination, until limit: ContinuousClock.Instant) {
         guard let inspector = self.state.withLock(\.inspector) else { return }
         // Not within the timer's task, which other calls need; it ends with the calls at the latest.
-        Task { [weak self] in
+        Task(executorPreference: preferredTaskExecutor) { [weak self] in
             guard let status = await inspector(destination, limit) else { return }
             self?.state.withLock { state in
                 for (id, call) in state.calls where call.destination == destination && call.isLookedAt {

@@ -6,34 +6,17 @@ internal import Synchronization
 /// Every ``InMemoryTransport`` on the same broker reaches the others. For tests, and for programs of one process; what
 /// works here still has to be shown on RabbitMQ.
 public final class InMemoryBroker: Sendable {
-    struct QueuedMessage: Sendable {
-        let message: Message
-        let userID: String
-        let expiresAt: ContinuousClock.Instant?
-        var isRedelivered = false
-    }
-
-    struct Consumer: Sendable {
-        let id: UInt64
-        /// How many unacknowledged messages it may have; `nil` for a consumer that acknowledges nothing.
-        let prefetch: Int?
-        let deliver: @Sendable ([Delivery]) -> Void
-        let onCancelled: @Sendable () -> Void
-    }
-
-    private struct Queue {
-        var messages: [QueuedMessage] = []
-        var consumers: [Consumer] = []
-        /// Whose turn it is.
-        var turn = 0
-        /// Whether it goes with its last consumer.
-        var isAutoDeleted = false
-    }
-
     private struct Unacknowledged {
         let queue: String
         let consumer: UInt64
-        let message: QueuedMessage
+        let message: InMemoryQueue.Message
+    }
+
+    /// Deliveries that a test lets fail.
+    private struct Failures {
+        var count: Int
+        let overtaken: Int
+        let isMeant: @Sendable (Message) -> Bool
     }
 
     /// An exchange and a routing key.
@@ -43,13 +26,14 @@ public final class InMemoryBroker: Sendable {
     }
 
     private struct State {
-        var queues: [String: Queue] = [:]
+        var queues: [String: InMemoryQueue] = [:]
         var bindings: [Route: [String]] = [:]
         var unacknowledged: [UInt64: Unacknowledged] = [:]
         /// How many of `unacknowledged` each consumer has.
         var outstanding: [UInt64: Int] = [:]
         var nextTag: UInt64 = 1
         var nextConsumer: UInt64 = 1
+        var failures: [Failures] = []
         /// There while publishers are stopped.
         var unblocked: Eventual<Void>?
     }
@@ -88,14 +72,38 @@ public final class InMemoryBroker: Sendable {
     ///
     /// - Parameter name: The queue's name; that there is none is not an error.
     public func deleteQueue(_ name: String) {
-        let consumers = self.state.withLock { state in
-            guard let queue = state.queues.removeValue(forKey: name) else { return [Consumer]() }
-            for route in state.bindings.keys { state.bindings[route]?.removeAll { $0 == name } }
-            for (tag, entry) in state.unacknowledged where entry.queue == name { state.unacknowledged[tag] = nil }
-            for consumer in queue.consumers { state.outstanding[consumer.id] = nil }
-            return queue.consumers
-        }
+        let consumers = self.state.withLock { state in Self.remove(name, &state) }
         for consumer in consumers { consumer.onCancelled() }
+    }
+
+    /// Cancels the consumers of a queue, which stays: what a broker does that moves the queue to another node.
+    ///
+    /// What they have not acknowledged goes back into the queue.
+    ///
+    /// - Parameter name: The queue's name; that there is none is not an error.
+    public func cancelConsumers(of name: String) {
+        let consumers = self.state.withLock { $0.queues[name]?.consumers } ?? []
+        let ids = consumers.map(\.id)
+        self.state.withLock { $0.queues[name]?.removeConsumers(ids, now: self.clock.now) }
+        self.requeueAll(of: ids)
+        for consumer in consumers { consumer.onCancelled() }
+    }
+
+    /// Lets deliveries fail: the message looks as if a consumer had died with it, and is handed out again, marked as
+    /// redelivered.
+    ///
+    /// - Parameters:
+    ///   - count: How many deliveries fail.
+    ///   - overtaken: How many messages of the queue come before the message does again; none by default.
+    ///   - isMeant: The messages that it is about; all by default.
+    public func failDeliveries(
+        _ count: Int,
+        overtakenBy overtaken: Int = 0,
+        where isMeant: @escaping @Sendable (Message) -> Bool = { _ in true }
+    ) {
+        self.state.withLock {
+            $0.failures.append(Failures(count: count, overtaken: overtaken, isMeant: isMeant))
+        }
     }
 
     /// How many messages wait in a queue.
@@ -103,7 +111,7 @@ public final class InMemoryBroker: Sendable {
     /// - Parameter queue: The queue's name.
     /// - Returns: Their number, those that were handed out not included; `nil` where there is no such queue.
     public func depth(of queue: String) -> Int? {
-        self.state.withLock { $0.queues[queue]?.messages.count }
+        self.status(of: queue)?.messages
     }
 
     /// How many consume a queue.
@@ -111,18 +119,28 @@ public final class InMemoryBroker: Sendable {
     /// - Parameter queue: The queue's name.
     /// - Returns: The number of its consumers; `nil` where there is no such queue.
     public func consumers(of queue: String) -> Int? {
-        self.state.withLock { $0.queues[queue]?.consumers.count }
+        self.status(of: queue)?.consumers
     }
 
     /// The names of all queues, sorted.
-    public var queueNames: [String] { self.state.withLock { $0.queues.keys.sorted() } }
+    public var queueNames: [String] {
+        self.state.withLock { state in
+            self.expire(&state)
+            return state.queues.keys.sorted()
+        }
+    }
 
     // MARK: For the transport
 
     /// Makes a queue, if there is none of the name, and binds it.
-    func declare(_ queue: String, boundTo route: Route? = nil, isAutoDeleted: Bool = false) {
+    func declare(
+        _ queue: String,
+        boundTo route: Route? = nil,
+        _ arguments: InMemoryQueue.Arguments = InMemoryQueue.Arguments()
+    ) {
         self.state.withLock { state in
-            if state.queues[queue] == nil { state.queues[queue] = Queue(isAutoDeleted: isAutoDeleted) }
+            let now = self.expire(&state)
+            if state.queues[queue] == nil { state.queues[queue] = InMemoryQueue(arguments, now: now) }
             guard let route, state.bindings[route]?.contains(queue) != true else { return }
             state.bindings[route, default: []].append(queue)
         }
@@ -132,6 +150,7 @@ public final class InMemoryBroker: Sendable {
     /// queue took the message.
     func publish(_ message: Message, from userID: String, exchange: String?, key: String) -> Bool {
         self.state.withLock { state in
+            let now = self.expire(&state)
             let queues: [String]
             if let exchange {
                 queues = state.bindings[Route(exchange: exchange, key: key)] ?? []
@@ -139,10 +158,7 @@ public final class InMemoryBroker: Sendable {
                 queues = state.queues[key] == nil ? [] : [key]
             }
             for queue in queues {
-                let expiresAt = message.timeToLive.map { self.clock.now + $0 }
-                state.queues[queue]?.messages.append(
-                    QueuedMessage(message: message, userID: userID, expiresAt: expiresAt)
-                )
+                state.queues[queue]?.append(message, from: userID, now: now)
                 self.dispatch(queue, &state)
             }
             return !queues.isEmpty
@@ -153,7 +169,7 @@ public final class InMemoryBroker: Sendable {
     ///
     /// In a task of its own, because the message outlives its sender.
     func publish(_ message: Message, from userID: String, queue: String, after delay: Duration) {
-        Task { [weak self, clock] in
+        Task(executorPreference: preferredTaskExecutor) { [weak self, clock] in
             do {
                 try await clock.sleep(delay)
             } catch {
@@ -166,7 +182,11 @@ public final class InMemoryBroker: Sendable {
     /// What is in a queue and who consumes it.
     func status(of queue: String) -> QueueStatus? {
         self.state.withLock { state in
-            state.queues[queue].map { QueueStatus(consumers: $0.consumers.count, messages: $0.messages.count) }
+            let now = self.expire(&state)
+            state.queues[queue]?.dropExpired(at: now)
+            return state.queues[queue].map {
+                QueueStatus(consumers: $0.consumers.count, messages: $0.messages.count)
+            }
         }
     }
 
@@ -185,9 +205,8 @@ public final class InMemoryBroker: Sendable {
         self.state.withLock { state in
             let id = state.nextConsumer
             state.nextConsumer += 1
-            if state.queues[queue] == nil { state.queues[queue] = Queue() }
-            state.queues[queue]?.consumers.append(
-                Consumer(id: id, prefetch: prefetch, deliver: deliver, onCancelled: onCancelled)
+            state.queues[queue, default: InMemoryQueue(.init(), now: self.clock.now)].add(
+                InMemoryQueue.Consumer(id: id, prefetch: prefetch, deliver: deliver, onCancelled: onCancelled)
             )
             self.dispatch(queue, &state)
             return id
@@ -198,15 +217,16 @@ public final class InMemoryBroker: Sendable {
     ///
     /// Queues that go with their last consumer go now.
     func cancel(_ consumers: [UInt64]) {
-        let deleted = self.state.withLock { state in
-            var deleted: [String] = []
+        self.state.withLock { state in
+            let now = self.clock.now
             for (name, queue) in state.queues where queue.consumers.contains(where: { consumers.contains($0.id) }) {
-                state.queues[name]?.consumers.removeAll { consumers.contains($0.id) }
-                if queue.isAutoDeleted, state.queues[name]?.consumers.isEmpty == true { deleted.append(name) }
+                state.queues[name]?.removeConsumers(consumers, now: now)
+                // Nobody is left to be told of it.
+                if queue.arguments.isAutoDeleted, state.queues[name]?.consumers.isEmpty == true {
+                    _ = Self.remove(name, &state)
+                }
             }
-            return deleted
         }
-        for name in deleted { self.deleteQueue(name) }
     }
 
     /// Acknowledges; answers the tags that were outstanding.
@@ -220,18 +240,13 @@ public final class InMemoryBroker: Sendable {
         self.state.withLock { state in
             var settled: Set<UInt64> = []
             var queues: Set<String> = []
-            // From the last to the first, so that what goes back stands in its old order at the queue's head.
-            for tag in tags.reversed() {
+            for tag in tags {
                 guard let entry = state.unacknowledged.removeValue(forKey: tag) else { continue }
                 settled.insert(tag)
                 queues.insert(entry.queue)
                 let outstanding = state.outstanding[entry.consumer, default: 1] - 1
                 state.outstanding[entry.consumer] = outstanding > 0 ? outstanding : nil
-                if requeue {
-                    var message = entry.message
-                    message.isRedelivered = true
-                    state.queues[entry.queue]?.messages.insert(message, at: 0)
-                }
+                if requeue { state.queues[entry.queue]?.giveBack(entry.message) }
             }
             for queue in queues { self.dispatch(queue, &state) }
             return settled
@@ -250,25 +265,19 @@ public final class InMemoryBroker: Sendable {
     ///
     /// Within the lock, so that the order stays; what is called returns at once by the contract of `Transport.listen`.
     private func dispatch(_ name: String, _ state: inout State) {
-        guard var queue = state.queues[name], !queue.consumers.isEmpty, !queue.messages.isEmpty else { return }
+        guard var queue = state.queues.removeValue(forKey: name) else { return }
+        defer { state.queues[name] = queue }
+        guard !queue.consumers.isEmpty else { return }
         let now = self.clock.now
-        var taken = 0
-        for message in queue.messages {
-            if let expiresAt = message.expiresAt, expiresAt <= now {
-                taken += 1
+        while true {
+            queue.dropExpired(at: now)
+            guard let first = queue.messages.first else { return }
+            if let overtaken = Self.failure(of: first.message, &state) {
+                queue.failFirst(overtakenBy: overtaken)
                 continue
             }
-            let order = (0..<queue.consumers.count).map { (queue.turn + $0) % queue.consumers.count }
-            guard
-                let index = order.first(where: { index in
-                    let consumer = queue.consumers[index]
-                    guard let prefetch = consumer.prefetch else { return true }
-                    return state.outstanding[consumer.id, default: 0] < prefetch
-                })
-            else { break }
-            let consumer = queue.consumers[index]
-            queue.turn = (index + 1) % queue.consumers.count
-            taken += 1
+            guard let consumer = queue.nextConsumer(outstanding: state.outstanding) else { return }
+            let message = queue.takeFirst()
             let tag = state.nextTag
             state.nextTag += 1
             if consumer.prefetch != nil {
@@ -288,7 +297,36 @@ public final class InMemoryBroker: Sendable {
                 )
             ])
         }
-        queue.messages.removeFirst(taken)
-        state.queues[name] = queue
+    }
+
+    /// How many messages overtake one whose delivery is to fail; `nil` where it is not.
+    private static func failure(of message: Message, _ state: inout State) -> Int? {
+        guard let index = state.failures.firstIndex(where: { $0.isMeant(message) }) else { return nil }
+        state.failures[index].count -= 1
+        let overtaken = state.failures[index].overtaken
+        if state.failures[index].count <= 0 { state.failures.remove(at: index) }
+        return overtaken
+    }
+
+    // MARK: Queues that go
+
+    /// Removes a queue; answers whom it leaves without one.
+    private static func remove(_ name: String, _ state: inout State) -> [InMemoryQueue.Consumer] {
+        guard let queue = state.queues.removeValue(forKey: name) else { return [] }
+        for (route, queues) in state.bindings where queues.contains(name) {
+            let others = queues.filter { $0 != name }
+            state.bindings[route] = others.isEmpty ? nil : others
+        }
+        state.unacknowledged = state.unacknowledged.filter { $0.value.queue != name }
+        for consumer in queue.consumers { state.outstanding[consumer.id] = nil }
+        return queue.consumers
+    }
+
+    /// Removes the queues that nobody has consumed for as long as they stay; answers the time.
+    @discardableResult
+    private func expire(_ state: inout State) -> ContinuousClock.Instant {
+        let now = self.clock.now
+        for (name, queue) in state.queues where queue.isExpired(at: now) { _ = Self.remove(name, &state) }
+        return now
     }
 }

@@ -7,13 +7,14 @@ final class InMemoryListener: Listener {
         var route: InMemoryBroker.Route?
         /// Whether it is this listener's alone, and goes with it.
         var isOwn = false
-        /// Whether it goes with its last consumer.
-        var isAutoDeleted = false
+        /// How it is declared.
+        var arguments = InMemoryQueue.Arguments()
     }
 
     private struct State {
         var consumers: [UInt64] = []
         var isConsuming = true
+        var isClosed = false
         /// Counts reopenings, as connections do: what came before one cannot be acknowledged after it.
         var generation: UInt64 = 0
     }
@@ -54,10 +55,25 @@ final class InMemoryListener: Listener {
         self.open()
     }
 
+    /// The process that listens is gone: what it had not acknowledged goes back, and its queues stay.
+    func abandon() {
+        let consumers = self.state.withLock { state in
+            state.isConsuming = false
+            state.isClosed = true
+            state.generation += 1
+            return state.consumers
+        }
+        self.broker.cancel(consumers)
+        self.broker.requeueAll(of: consumers)
+    }
+
+    /// Whether it listens no more, and will not again.
+    var isClosed: Bool { self.state.withLock(\.isClosed) }
+
     private func consume(_ index: Int) {
         let queue = self.queues[index]
         let generation = self.state.withLock(\.generation)
-        self.broker.declare(queue.name, boundTo: queue.route, isAutoDeleted: queue.isAutoDeleted)
+        self.broker.declare(queue.name, boundTo: queue.route, queue.arguments)
         let consumer = self.broker.consume(queue.name, prefetch: self.prefetch) { [onDeliveries] deliveries in
             onDeliveries(deliveries.map { $0.with(generation: generation) })
         } onCancelled: { [weak self] in
@@ -89,7 +105,11 @@ final class InMemoryListener: Listener {
 
     func close() async {
         await self.stopConsuming()
-        self.broker.requeueAll(of: self.state.withLock(\.consumers))
+        let consumers = self.state.withLock { state in
+            state.isClosed = true
+            return state.consumers
+        }
+        self.broker.requeueAll(of: consumers)
         // A fanout queue belongs to its listener alone (wire contract 1.4); the others wait for the next one.
         for queue in self.queues where queue.isOwn { self.broker.deleteQueue(queue.name) }
     }
@@ -113,12 +133,18 @@ extension Delivery {
     }
 }
 
+extension InMemoryQueue.Arguments {
+    /// Those of a fanout or reply queue, which outlives its process for half an hour (wire contract 1.1).
+    static let transient = Self(expiry: .seconds(1_800))
+}
+
 extension InMemoryListener.Queue {
     /// The queues of a source.
     static func all(of source: Source, exchange: String) throws(RPCError) -> [InMemoryListener.Queue] {
         switch source {
-        case .server(let target): try self.server(target, exchange: exchange, isAutoDeleted: false)
-        case .control(let target): try self.server(target.control, exchange: exchange, isAutoDeleted: true)
+        case .server(let target): try self.server(target, exchange: exchange, InMemoryQueue.Arguments())
+        case .control(let target):
+            try self.server(target.control, exchange: exchange, InMemoryQueue.Arguments(isAutoDeleted: true))
         case .queue(let name): [Self(name: name)]
         case .deadLetters(let topic): [Self(name: self.deadLetters(topic))]
         }
@@ -129,7 +155,7 @@ extension InMemoryListener.Queue {
     private static func server(
         _ target: Target,
         exchange: String,
-        isAutoDeleted: Bool
+        _ arguments: InMemoryQueue.Arguments
     ) throws(RPCError) -> [InMemoryListener.Queue] {
         let target = try target.validated()
         guard let server = target.server else {
@@ -139,12 +165,13 @@ extension InMemoryListener.Queue {
         let exchange = target.exchange ?? exchange
         let host = "\(topic).\(server)"
         return [
-            Self(name: topic, route: .init(exchange: exchange, key: topic), isAutoDeleted: isAutoDeleted),
-            Self(name: host, route: .init(exchange: exchange, key: host), isAutoDeleted: isAutoDeleted),
+            Self(name: topic, route: .init(exchange: exchange, key: topic), arguments: arguments),
+            Self(name: host, route: .init(exchange: exchange, key: host), arguments: arguments),
             Self(
                 name: "\(topic)_fanout_\(makeUniqueID())",
                 route: .init(exchange: "\(topic)_fanout", key: ""),
-                isOwn: true
+                isOwn: true,
+                arguments: .transient
             ),
         ]
     }

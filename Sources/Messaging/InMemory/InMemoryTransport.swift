@@ -51,7 +51,7 @@ public final class InMemoryTransport: Transport {
         return self.state.withLock { state in
             if case .open(let name, _) = state.replyQueue { return name }
             let name = "reply_" + makeUniqueID()
-            self.broker.declare(name)
+            self.broker.declare(name, .transient)
             let consumer = self.consumeReplies(name)
             state.replyQueue = .open(name: name, consumer: consumer)
             return name
@@ -68,7 +68,7 @@ public final class InMemoryTransport: Transport {
     }
 
     private func restoreReplies(_ name: String) {
-        self.broker.declare(name)
+        self.broker.declare(name, .transient)
         let consumer = self.consumeReplies(name)
         self.state.withLock { $0.replyQueue = .open(name: name, consumer: consumer) }
     }
@@ -163,29 +163,48 @@ public final class InMemoryTransport: Transport {
             onDeliveries: onDeliveries
         )
         listener.open()
-        self.state.withLock { $0.listeners.append(listener) }
+        self.state.withLock { state in
+            state.listeners.removeAll(where: \.isClosed)
+            state.listeners.append(listener)
+        }
         return listener
     }
 
-    /// Ends the transport as a crash or a lost connection would: everything unacknowledged goes back to the broker, and
-    /// the listeners' consumers are there again at once.
+    /// Breaks the transport's connections: everything unacknowledged goes back to the broker, and the listeners' consumers
+    /// are there again at once.
     public func interrupt() {
         for listener in self.state.withLock(\.listeners) { listener.reopen() }
     }
 
+    /// Ends the transport as the death of its process would: everything unacknowledged goes back to the broker, and the
+    /// queues stay, those of the process alone until they expire (wire contract 1.4).
+    public func crash() {
+        let (listeners, replyQueue) = self.end()
+        for listener in listeners { listener.abandon() }
+        if case .open(_, let consumer) = replyQueue { self.broker.cancel([consumer]) }
+        self.replies.close(with: RPCError(.closed, "the transport's process has died"))
+    }
+
     /// Closes the transport; see ``Transport``.
     public func close() async {
-        let (listeners, replyQueue) = self.state.withLock { state in
-            state.isClosed = true
-            defer { state.listeners = [] }
-            return (state.listeners, state.replyQueue)
-        }
+        let (listeners, replyQueue) = self.end()
         for listener in listeners { await listener.close() }
         if case .open(let name, let consumer) = replyQueue {
             self.broker.cancel([consumer])
             self.broker.deleteQueue(name)
         }
         self.replies.close(with: RPCError(.closed, "the transport was closed"))
+    }
+
+    private func end() -> ([InMemoryListener], ReplyQueue) {
+        self.state.withLock { state in
+            state.isClosed = true
+            defer {
+                state.listeners = []
+                state.replyQueue = .none
+            }
+            return (state.listeners, state.replyQueue)
+        }
     }
 
     private func checkOpen() throws(RPCError) {

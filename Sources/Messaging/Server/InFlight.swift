@@ -137,7 +137,7 @@ final class InFlight: Sendable {
         if let armedFor = state.armedFor, armedFor <= instant { return }
         state.timer?.cancel()
         state.armedFor = instant
-        state.timer = Task { [weak self, clock] in
+        state.timer = Task(executorPreference: preferredTaskExecutor) { [weak self, clock] in
             do {
                 try await clock.sleep(until: instant, tolerance: nil)
             } catch {

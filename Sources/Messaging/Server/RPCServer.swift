@@ -230,7 +230,7 @@ public final class RPCServer: Sendable {
     /// Does in a task of its own, awaited on the spot, what must be done to its end although the server's task may be
     /// cancelled.
     func outlivingCancellation<Value: Sendable>(_ body: @escaping @Sendable () async -> Value) async -> Value {
-        await Task { await body() }.value
+        await Task(executorPreference: preferredTaskExecutor) { await body() }.value
     }
 
     /// Gives a handler's slot back.

@@ -39,6 +39,8 @@ public final class VirtualClock: MessagingClock, Sendable {
         var observers: [Observer] = []
         /// Counts what was asked of the clock, which tells whether those who use it are at work.
         var uses: UInt64 = 0
+        /// Runs the tasks of ``VirtualClock/run(_:)``.
+        var executor: VirtualTimeExecutor?
 
         mutating func makeID() -> UInt64 {
             defer { self.nextID += 1 }
@@ -195,8 +197,8 @@ public final class VirtualClock: MessagingClock, Sendable {
     /// Moves the clock through a span of time: from sleeper to sleeper, and each time lets those who woke do their work
     /// before it goes on, so that what repeats within the span happens as often as it should.
     ///
-    /// Nothing can tell that tasks have nothing more to do, so "their work" is what they do until nobody has used the
-    /// clock for some milliseconds. A test that can wait for an event does so, and then moves the clock.
+    /// That is known of tasks within ``run(_:)``. Outside of it "their work" is what they do until nobody has used the clock
+    /// for some milliseconds; a test that can wait for an event does so, and then moves the clock.
     ///
     /// - Parameter duration: How far; not negative.
     public func advance(by duration: Duration) async {
@@ -218,16 +220,19 @@ public final class VirtualClock: MessagingClock, Sendable {
     public func advanceToNextSleeper() async throws -> Duration {
         while true {
             try await self.waitForSleepers(1)
+            await self.settle()
+            try Task.checkCancellation()
             // It may have been cancelled since.
             guard let next = self.state.withLock(\.sleepers.first?.deadline) else { continue }
             let duration = self.state.withLock(\.now).duration(to: next)
             self.jump(by: duration)
+            await self.settle()
             return duration
         }
     }
 
-    /// Does something while time passes by itself: whenever nobody has used the clock for some milliseconds, it moves to
-    /// the time at which the next sleeper wakes.
+    /// Does something while time passes by itself: whenever no task of it can go on, the clock moves to the time at which the
+    /// next sleeper wakes.
     ///
     /// ```swift
     /// let result = try await clock.passing { try await client.call("create", timeout: .seconds(3600)) }
@@ -237,20 +242,60 @@ public final class VirtualClock: MessagingClock, Sendable {
     /// - Returns: What `body` returns.
     /// - Throws: What `body` throws.
     public func passing<Value: Sendable>(_ body: @Sendable () async throws -> Value) async rethrows -> Value {
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            group.addTask {
-                while !Task.isCancelled {
-                    await self.settle()
-                    try await self.advanceToNextSleeper()
+        try await self.run {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    while true { try await self.advanceToNextSleeper() }
                 }
+                defer { group.cancelAll() }
+                return try await body()
             }
-            defer { group.cancelAll() }
-            return try await body()
         }
     }
 
-    /// Lets tasks run until none of them has used the clock for some milliseconds.
+    // MARK: Those who use it
+
+    /// Does something so that the clock knows of all its tasks, and moves exactly when none of them can go on.
+    ///
+    /// The tasks run one after another, on a thread of the clock's own, so that a test takes the same course each time.
+    /// Not known are tasks that are made without structure (`Task { }`) and actors with executors of their own; the
+    /// clock gives them some time, as it does to all tasks without this function.
+    ///
+    /// - Parameter body: What is done; the clock is moved from within.
+    /// - Returns: What `body` returns.
+    /// - Throws: What `body` throws.
+    public func run<Value: Sendable>(_ body: @Sendable () async throws -> Value) async rethrows -> Value {
+        let executor = self.state.withLock { state in
+            let executor = state.executor ?? VirtualTimeExecutor()
+            state.executor = executor
+            return executor
+        }
+        return try await withTaskExecutorPreference(executor, operation: body)
+    }
+
+    /// Lets tasks run until they can do so no more: within ``run(_:)`` that is known, and else assumed when none of them has
+    /// used the clock for some milliseconds.
     public func settle() async {
+        let executor = self.state.withLock(\.executor)
+        // Outside of the executor, so that the wait itself is nothing that runs there.
+        await Task.detached {
+            if let executor { await self.settle(executor) } else { await self.settleByTime() }
+        }.value
+    }
+
+    private func settle(_ executor: VirtualTimeExecutor) async {
+        var quietRounds = 0
+        for _ in 0..<10_000 where quietRounds < 2 {
+            await executor.waitUntilIdle()
+            let before = (executor.jobsRun, self.state.withLock(\.uses))
+            // For tasks that run elsewhere.
+            for _ in 0..<8 { await Task.yield() }
+            await executor.waitUntilIdle()
+            quietRounds = before == (executor.jobsRun, self.state.withLock(\.uses)) ? quietRounds + 1 : 0
+        }
+    }
+
+    private func settleByTime() async {
         var quietRounds = 0
         // Bounded, for those who look at the clock again and again.
         for _ in 0..<2_000 where quietRounds < 3 {
@@ -259,7 +304,7 @@ public final class VirtualClock: MessagingClock, Sendable {
             do {
                 try await Task.sleep(for: .milliseconds(1))
             } catch {
-                return  // The test is over.
+                return  // A detached task is not cancelled.
             }
             quietRounds = self.state.withLock(\.uses) == uses ? quietRounds + 1 : 0
         }

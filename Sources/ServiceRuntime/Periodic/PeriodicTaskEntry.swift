@@ -77,7 +77,7 @@ final class PeriodicTaskEntry: Sendable {
         guard isStarted else { return nil }
         // Not a child task: a body that ignores its cancellation must hold up neither the other tasks nor the end of the
         // service, and a parent cannot leave a child behind. The table waits for it as long as the shutdown allows.
-        let body = Task {
+        let body = Task(executorPreference: preferredTaskExecutor) {
             let result: Result<Void, any Error>
             do {
                 result = .success(try await self.task.body(context))

@@ -75,7 +75,7 @@ final class PeriodicTaskTable: Sendable {
         let clock = self.clock
         let hurry = Eventual<Void>()
         // A task of its own, awaited on the spot: cancellation shortens the wait for the bodies but must not skip it.
-        let cleanup = Task {
+        let cleanup = Task(executorPreference: preferredTaskExecutor) {
             let allEnded: @Sendable () async -> Void = {
                 for (_, ended) in runs { await ended.wait() }
             }

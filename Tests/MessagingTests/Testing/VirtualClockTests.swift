@@ -78,6 +78,64 @@ struct VirtualClockTests {
         repeating.cancel()
     }
 
+    @Test func `time passes by itself, from sleeper to sleeper, and only when nobody can go on`() async throws {
+        let order = EventRecorder<String>()
+        let start = ContinuousClock.now
+        let result = await self.clock.passing {
+            await withTaskGroup(of: Void.self) { group in
+                for (name, seconds) in [("a", 3_600), ("b", 60), ("c", 86_400)] {
+                    group.addTask {
+                        // Work that takes its time, and does not look at the clock: no time passes meanwhile.
+                        let end = ContinuousClock.now + .milliseconds(20)
+                        while ContinuousClock.now < end { await Task.yield() }
+                        do {
+                            try await self.clock.sleep(for: .seconds(seconds))
+                            order.record("\(name) at \(self.clock.elapsed)")
+                        } catch {
+                            order.record("\(error)")
+                        }
+                    }
+                }
+            }
+            return "done"
+        }
+        #expect(result == "done")
+        #expect(order.events == ["b at 60.0 seconds", "a at 3600.0 seconds", "c at 86400.0 seconds"])
+        #expect(ContinuousClock.now - start < .seconds(20))
+    }
+
+    @Test func `a thousand repetitions of several tasks come in the same order each time`() async {
+        func course() async -> [String] {
+            let clock = VirtualClock()
+            let order = EventRecorder<String>()
+            await clock.run {
+                await withTaskGroup(of: Void.self) { group in
+                    for seconds in 1...5 {
+                        group.addTask {
+                            do {
+                                while true {
+                                    try await clock.sleep(for: .seconds(seconds))
+                                    order.record("\(seconds)")
+                                }
+                            } catch {
+                                // The end.
+                            }
+                        }
+                    }
+                    try? await clock.waitForSleepers(5)  // Nobody cancels this.
+                    await clock.advance(by: .seconds(438))
+                    group.cancelAll()
+                }
+            }
+            return order.events
+        }
+        let first = await course()
+        // 438 / 1 + 438 / 2 + 438 / 3 + …
+        #expect(first.count == 999)
+        let second = await course()
+        #expect(second == first)
+    }
+
     @Test func `those who sleep to the same time wake in the order in which they lay down`() async throws {
         // One after another: the clock sees them in this order.
         let tasks = try await (0..<20).asyncMap { number in

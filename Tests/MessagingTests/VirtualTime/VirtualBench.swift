@@ -58,13 +58,15 @@ struct VirtualBench {
         _ configuration: RPCServer.Configuration = RPCServer.Configuration(),
         _ body: @Sendable (RPCServer) async throws -> Void
     ) async throws {
-        try await withRPCServer(
-            on: InMemoryTransport(self.broker),
-            target: .topic("t", server: "h"),
-            endpoints: [endpoint],
-            configuration: configuration,
-            body
-        )
+        try await self.clock.run {
+            try await withRPCServer(
+                on: InMemoryTransport(self.broker),
+                target: .topic("t", server: "h"),
+                endpoints: [endpoint],
+                configuration: configuration,
+                body
+            )
+        }
     }
 
     func heartbeats(of id: String) -> Int { self.replies.events.count { $0.messageID == id && $0.isHeartbeat } }
