@@ -65,6 +65,8 @@ public enum TransportConformance {
             self.calls,
             self.progress,
             self.servers,
+            self.control,
+            self.workers,
             self.serverContract,
             self.clientContract,
             self.versions,

@@ -51,6 +51,15 @@ struct BrokerOptions: ParsableArguments {
         }
         _ = try self.transportURL(environment: environmentValue)
     }
+
+    /// Checks the target of workers that are asked about themselves.
+    ///
+    /// - Throws: `ValidationError`, as above.
+    func check(asking target: Target) throws {
+        // An empty topic would not be empty any more with the suffix.
+        try self.check(target)
+        try self.check(target.control)
+    }
 }
 
 /// How the outcome is printed.

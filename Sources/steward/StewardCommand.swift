@@ -1,14 +1,18 @@
 internal import ArgumentParser
+internal import Messaging
 
-/// The command line's root: it holds the three ways to send a request.
+/// The command line's root: it holds the three ways to send a request, and the questions about workers.
 struct StewardCommand: ParsableCommand {
-    static let version = "0.1.0"
+    static let version = LibraryVersion.current
 
     // ArgumentParser's own --version is not used: it would answer to the --version of a request, too.
     static let configuration = CommandConfiguration(
         commandName: "steward",
         abstract: "Call the methods of services on a message broker, Swift's or Python's (oslo.messaging).",
-        usage: "steward call|cast|fanout --url URL --topic TOPIC [OPTIONS] METHOD [ARGUMENTS]",
+        usage: """
+            steward call|cast|fanout --url URL --topic TOPIC [OPTIONS] METHOD [ARGUMENTS]
+            steward hosts|ping|info|stats --url URL --topic TOPIC [OPTIONS]
+            """,
         discussion: #"""
             EXAMPLES
               Ask any host of a service, and one:
@@ -26,6 +30,11 @@ struct StewardCommand: ParsableCommand {
               Let a script read the answer; arguments from standard input:
                 echo '{"value": 1}' | steward call --topic T --output json echo -
 
+              Find a service's workers, and ask one how it is:
+                steward hosts --topic cinder-volume
+                steward ping --topic cinder-volume --server node-1
+                steward stats --topic cinder-volume --server node-1
+
             THE BROKER
               rabbit://, amqp:// or amqps://, several hosts between commas. In the
               environment, as STEWARD_URL or else AMQP_URL, it is not seen by other
@@ -39,7 +48,7 @@ struct StewardCommand: ParsableCommand {
 
             'steward --version' prints the version.
             """#,
-        subcommands: [Call.self, Cast.self, Fanout.self]
+        subcommands: [Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self]
     )
 }
 

@@ -17,16 +17,18 @@ extension AMQPConnection {
         _ tags: [AMQPDeliveryTag],
         _ settlement: Settlement
     ) async throws(AMQPError) -> Bool {
-        guard let (wire, isComplete) = try self.mark(id, tags, settlement) else { return false }
         let wait = Wait<Bool>("basic.ack", on: self.loop)
-        let isWritten = try await self.suspend(on: wait, until: self.operationDeadline) {
-            if wire.isDefunct {
-                wait.finish(.success(false))
-            } else {
-                wire.acknowledgementWaits.append(wait)
+        var areAllMarked = false
+        // Marked and waited for in one step: a task with an executor of its own lets the loop go on at each `await`,
+        // also within this actor, and the batch could be written in between.
+        let isWritten = try await self.suspend(on: wait, until: self.operationDeadline) { () throws(AMQPError) in
+            guard let (wire, isComplete) = try self.mark(id, tags, settlement), !wire.isDefunct else {
+                return wait.finish(.success(false))
             }
+            areAllMarked = isComplete
+            wire.acknowledgementWaits.append(wait)
         }
-        return isComplete && isWritten
+        return areAllMarked && isWritten
     }
 
     /// Settles deliveries; they are written at the end of the batch.

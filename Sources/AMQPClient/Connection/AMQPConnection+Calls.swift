@@ -51,7 +51,13 @@ extension AMQPConnection {
             let wait = Wait<Void>(operation, on: self.loop)
             do {
                 try await self.suspend(on: wait, until: deadline) {
-                    channel.openWaits.append(wait)
+                    // It may have come on the way here: a task with an executor of its own lets the loop go on at each
+                    // `await`, also within this actor.
+                    if channel.isClosed || (channel.wire != nil && channel.unrestored.isEmpty) {
+                        wait.finish(.success(()))
+                    } else {
+                        channel.openWaits.append(wait)
+                    }
                 }
             } catch {
                 channel.openWaits.removeAll { $0 === wait }

@@ -45,6 +45,9 @@ final class Intake: Sendable {
     /// How many slots are taken.
     var running: Int { self.slots - self.state.withLock(\.freeSlots) }
 
+    /// How many deliveries wait for a slot.
+    var waiting: Int { self.state.withLock(\.backlog.count) }
+
     // MARK: Flow
 
     /// Takes what arrived; called on the transport's thread.

@@ -67,7 +67,7 @@ struct RPCDispatcher: Sendable {
         }
 
         /// Under which name it is counted.
-        var kind: RefusalCounts.Kind {
+        var kind: RefusalKind {
             switch self {
             case .noSuchMethod: .noSuchMethod
             case .unsupportedVersion: .unsupportedVersion

@@ -63,6 +63,7 @@ extension RPCServer {
 
     private func execute(_ job: Job, deadline: ContinuousClock.Instant?) async -> ReplyPayload {
         let request = job.request
+        let run = self.statistics.begin(job.handler, receivedAt: job.delivery.receivedAt, now: self.clock.now)
         do {
             var context = RPCContext(try request.contextValues())
             context.request = RPCContext.Request(
@@ -77,10 +78,13 @@ extension RPCServer {
             let result = try await RequestDeadline.$current.withValue(deadline) {
                 try await self.run(job.handler, context, request.args)
             }
+            self.statistics.end(run, .succeeded, now: self.clock.now)
             return .result(result)
         } catch {
             let failure = RemoteFailure(describing: error)
             let isExpected = (error as? any RemoteFailureConvertible)?.isExpected ?? false
+            let ending: RPCStatistics.Ending = Task.isCancelled ? .cancelled : .failed(isExpected: isExpected)
+            self.statistics.end(run, ending, now: self.clock.now)
             self.logger.log(
                 level: isExpected ? .debug : .info,
                 "method failed",

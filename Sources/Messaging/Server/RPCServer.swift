@@ -28,6 +28,14 @@ public final class RPCServer: Sendable {
         ///
         /// A transport that is configured otherwise has the last word.
         public var replyRetryLimit: Duration = .seconds(60)
+        /// Whether the server answers questions about itself; it does by default.
+        ///
+        /// What it answers says ``ControlRPC``.
+        public var answersControl = true
+        /// The version of the software, for those who ask; `nil`, the default, for none.
+        public var serviceVersion: String?
+        /// The host that the service manages, for those who ask, where it is not the target's server; `nil` by default.
+        public var managedHost: String?
 
         /// How large a request may be; what is above is refused.
         public var limits = RPCLimits()
@@ -47,9 +55,11 @@ public final class RPCServer: Sendable {
     let configuration: Configuration
     let logger: Logger
     let replySender: ReplySender
-    let refusalCounts = RefusalCounts()
     let inFlight: InFlight
-    private let intake: Intake
+    let intake: Intake
+    let statistics: RPCStatistics
+    let life = ServerLife()
+    let side: Side
     private let hasRun = Mutex(false)
 
     /// Creates a server; it starts with ``run(onReady:)``.
@@ -60,17 +70,37 @@ public final class RPCServer: Sendable {
     ///   - endpoints: What is served, asked in this order.
     ///   - configuration: Concurrency, prefetch and limits.
     ///   - logger: Where the server writes what it sees: methods and ids, never bodies.
-    public init(
+    public convenience init(
         _ transport: any Transport,
         target: Target,
         endpoints: [RPCEndpoint],
         configuration: Configuration = Configuration(),
         logger: Logger = Logger(label: "steward.rpc.server")
     ) {
+        self.init(
+            transport,
+            target: target,
+            side: .work,
+            endpoints: endpoints,
+            configuration: configuration,
+            logger: logger
+        )
+    }
+
+    init(
+        _ transport: any Transport,
+        target: Target,
+        side: Side,
+        endpoints: [RPCEndpoint],
+        configuration: Configuration,
+        logger: Logger
+    ) {
         var logger = logger
         logger[metadataKey: "server"] = "\(target)"
         self.transport = transport
         self.target = target
+        self.side = side
+        self.statistics = RPCStatistics(endpoints)
         self.dispatcher = RPCDispatcher(endpoints: endpoints + (configuration.answersOsloPing ? [.osloPing] : []))
         self.configuration = configuration
         self.logger = logger
@@ -78,6 +108,7 @@ public final class RPCServer: Sendable {
         self.intake = intake
         let replySender = ReplySender(
             transport,
+            lane: side.lane,
             retryLimit: transport.replyRetryLimit ?? configuration.replyRetryLimit,
             stopped: intake.stopped,
             logger: logger
@@ -127,6 +158,19 @@ public final class RPCServer: Sendable {
             )
         }
         let target = try self.target.validated()
+        self.life.begin(at: self.clock.now)
+        guard self.side == .work, self.configuration.answersControl else {
+            return try await self.serve(target, onReady: onReady)
+        }
+        try await self.answeringControl { isAnswering in
+            try await self.serve(target) {
+                await isAnswering.wait()
+                try await onReady()
+            }
+        }
+    }
+
+    private func serve(_ target: Target, onReady: @Sendable () async throws -> Void) async throws {
         guard let listener = try await self.listen(on: target) else { return }
         do {
             try await onReady()
@@ -134,7 +178,8 @@ public final class RPCServer: Sendable {
             await self.release(listener)
             throw error
         }
-        self.logger.info("serving")
+        self.life.listens()
+        self.logger.log(level: self.side.logLevel, "serving")
         await withTaskCancellationHandler {
             await self.serveUntilStopped(listener)
         } onCancel: {
@@ -142,7 +187,7 @@ public final class RPCServer: Sendable {
         }
         self.inFlight.close()
         await self.release(listener)
-        self.logger.info("stopped serving")
+        self.logger.log(level: self.side.logLevel, "stopped serving")
     }
 
     /// Asks the server to stop: it finishes what runs, and ``run(onReady:)`` returns.
@@ -157,8 +202,10 @@ public final class RPCServer: Sendable {
     private func listen(on target: Target) async throws -> (any Listener)? {
         try await withThrowingTaskGroup(of: (any Listener)?.self) { group in
             group.addTask { [intake] in
-                try await self.transport.listen(on: .server(target), prefetch: self.configuration.prefetch) {
-                    deliveries in
+                try await self.transport.listen(
+                    on: self.side == .control ? .control(self.target) : .server(target),
+                    prefetch: self.configuration.prefetch
+                ) { deliveries in
                     intake.offer(deliveries)
                 }
             }
@@ -316,8 +363,8 @@ public final class RPCServer: Sendable {
         do throws(WireError) {
             request = try self.configuration.limits.read(delivery)
         } catch {
-            self.refusalCounts.count(error.refusalKind)
             self.logger.info("malformed request", metadata: ["error": "\(error.message)"])
+            self.statistics.countRefusal(error.refusalKind)
             guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
                 // oslo acknowledges what it can read, and refuses what is no request (wire contract 3.1, 4.2).
                 return error.code == .invalidPayload ? .drop : .malformed
@@ -326,6 +373,7 @@ public final class RPCServer: Sendable {
         }
         if let deadline = self.deadline(of: delivery), deadline <= self.clock.now {
             self.logger.info("expired request is not started", metadata: ["method": "\(request.method)"])
+            self.statistics.countExpired(request.method, namespace: request.namespace)
             return .drop
         }
         if let id = request.messageID, self.inFlight.isWithdrawn(id) {
@@ -343,7 +391,7 @@ public final class RPCServer: Sendable {
             }
         } catch {
             let failure = error.remoteFailure
-            self.refusalCounts.count(error.kind)
+            self.statistics.countRefusal(error.kind, of: request.method, namespace: request.namespace)
             self.logger.info(
                 "refused request",
                 metadata: [
@@ -366,6 +414,7 @@ public final class RPCServer: Sendable {
         )
         if sight == .repeated {
             self.logger.info("repeated request is dropped", metadata: ["method": "\(job.request.method)"])
+            self.statistics.countDuplicate(job.handler.name, namespace: job.handler.namespace)
         }
         return sight
     }

@@ -17,6 +17,8 @@ struct ReplyAddress: Sendable, Hashable {
 /// Sends replies, and does not let callers that have vanished hold anything up.
 final class ReplySender: Sendable {
     private let transport: any Transport
+    /// Over which connection replies go.
+    private let lane: Lane
     private let retryLimit: Duration
     private let logger: Logger
     /// Comes when the server stops: then nobody waits any longer for callers that have vanished.
@@ -42,9 +44,16 @@ final class ReplySender: Sendable {
     /// As many names as oslo remembers (wire contract 4.3).
     private static let maximumGone = 200
 
-    init(_ transport: any Transport, retryLimit: Duration, stopped: Eventual<Void>, logger: Logger) {
+    init(
+        _ transport: any Transport,
+        lane: Lane = .work,
+        retryLimit: Duration,
+        stopped: Eventual<Void>,
+        logger: Logger
+    ) {
         self.stopped = stopped
         self.transport = transport
+        self.lane = lane
         self.retryLimit = retryLimit
         self.logger = logger
     }
@@ -78,7 +87,7 @@ final class ReplySender: Sendable {
             try await self.transport.send(
                 Message(body: reply.encoded(messageID: address.messageID)),
                 to: .queue(address.queue),
-                options: SendOptions(isMandatory: true, deadline: limit)
+                options: SendOptions(isMandatory: true, deadline: limit, lane: self.lane)
             )
             self.gone.withLock { $0[address.queue] = nil }
             return .done
