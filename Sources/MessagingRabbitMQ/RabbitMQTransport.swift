@@ -284,7 +284,12 @@ public final class RabbitMQTransport: Transport {
     }
 
     private func unreachable(_ connection: AMQPConnection) -> RPCError {
-        guard case .recovering(let reason) = connection.state else {
+        let reason: AMQPError
+        if case .recovering(let trouble) = connection.state {
+            reason = trouble
+        } else if let error = connection.lastConnectError {
+            reason = error
+        } else {
             return RPCError(.unreachable, "the broker did not answer before the deadline")
         }
         return RPCError(.unreachable, "the broker was not reached before the deadline: \(reason)", cause: reason)

@@ -62,7 +62,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)))
-    func `casts expire never, and a fanout goes to the topic's fanout exchange with an empty key`() async throws {
+    func `wire contract 2.2: casts expire never, and a fanout has its own exchange and an empty key`() async throws {
         try await self.withSpy { spy, transport in
             let client = RPCClient(transport, target: .topic("wt"))
             try await client.on(host: "h1").cast("note", ["n": 1])

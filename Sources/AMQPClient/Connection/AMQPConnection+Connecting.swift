@@ -70,6 +70,7 @@ extension AMQPConnection {
             do {
                 try await self.connect(to: hosts[index], until: min(limit, deadline ?? limit))
                 self.hostIndex = index
+                self.stateBox.connectError = nil
                 return
             } catch {
                 guard self.phase == phase else { throw self.closedError("open") }
@@ -77,6 +78,7 @@ extension AMQPConnection {
                 // Of several reasons the one that no repetition changes tells most: a host that is down says nothing
                 // about a password that is wrong.
                 if failure == nil || !error.isRetriable { failure = error }
+                self.stateBox.connectError = failure
                 self.logger.debug("AMQP host failed", metadata: ["error": "\(error)"])
             }
             if let deadline, .now >= deadline { break }

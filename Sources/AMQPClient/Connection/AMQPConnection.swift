@@ -85,6 +85,9 @@ public actor AMQPConnection {
     /// Where the connection stands at this moment.
     public nonisolated var state: AMQPConnectionState { self.stateBox.state }
 
+    /// Why the last attempt to connect failed; nil where none did, or a later one succeeded.
+    public nonisolated var lastConnectError: AMQPError? { self.stateBox.connectError }
+
     /// Has a closure called on the connection's thread whenever ``state`` changes.
     ///
     /// It must not block.

@@ -34,10 +34,16 @@ extension AMQPConnectionState: CustomStringConvertible {
 final class StateBox: Sendable {
     private struct Contents {
         var state = AMQPConnectionState.idle
+        var connectError: AMQPError?
         var observers: [@Sendable (AMQPConnectionState) -> Void] = []
     }
 
     private let contents = Mutex(Contents())
+
+    var connectError: AMQPError? {
+        get { self.contents.withLock { $0.connectError } }
+        set { self.contents.withLock { $0.connectError = newValue } }
+    }
 
     var state: AMQPConnectionState { self.contents.withLock { $0.state } }
 
