@@ -4,9 +4,9 @@
 public struct RPCLimits: Sendable, Hashable {
     /// The longest body in bytes; 128 MiB by default, RabbitMQ's own limit before version 4, which has 16 MiB.
     public var bodySize = 128 << 20
-    /// The deepest nesting of arrays and objects in a request, of which the arguments' own object is the second; 128 by
+    /// The deepest nesting of arrays and objects in a request, of which the arguments' own object is the second; 256 by
     /// default, 512 at most.
-    public var nesting = 128
+    public var nesting = 256
     /// How many keyword arguments a request may have; 256 by default.
     public var arguments = 256
     /// How many entries a request context may have; 256 by default.
