@@ -29,7 +29,7 @@ extension TransportConformance {
         },
         Check("a timeout names the host that took the request and when it was heard of, and ends its handler") {
             bench in
-            let ended = EventRecorder<Bool>()
+            let ended = EventRecorder<String>()
             try await bench.withSleeper(ended: ended) { client in
                 let error = await #expect(throws: RPCError.self) {
                     try await client.call(Sleeper.sleep, timeout: .seconds(1))
@@ -39,18 +39,18 @@ extension TransportConformance {
                 #expect(error?.progress?.silence.map { (.zero)...(.seconds(1)) ~= $0 } == true)
                 #expect(error?.message.contains("host 'sleeper' took the request") == true)
                 let ends = try await ended.first(1)
-                #expect(ends == [true])
+                #expect(ends == ["sleep: cancelled"])
             }
         },
         Check("a handler that is to end at least once is not cancelled with its caller's patience") { bench in
-            let ended = EventRecorder<Bool>()
+            let ended = EventRecorder<String>()
             try await bench.withSleeper(ended: ended, for: .milliseconds(900)) { client in
                 let error = await #expect(throws: RPCError.self) {
                     try await client.call(Sleeper.sleepOn, timeout: .milliseconds(300))
                 }
                 #expect(error?.code == .timeout)
                 let ends = try await ended.first(1)
-                #expect(ends == [false])
+                #expect(ends == ["sleep_on: done"])
             }
         },
         Check("a request to nobody was not routed, and its error says so") { bench in
@@ -128,11 +128,55 @@ extension TransportConformance {
             #expect(try await client.gather(Echo.host, within: .seconds(60)).isEmpty)
             #expect(ContinuousClock.now - start < .seconds(20))
         },
+        Check("cancelling a call cancels its handler, wherever it runs") { bench in
+            let ended = EventRecorder<String>()
+            try await bench.withSleeper(ended: ended) { client in
+                for (number, client) in [client, client.on(host: "sleeper")].enumerated() {
+                    let started = EventRecorder<Void>()
+                    let call = Task {
+                        started.record(())
+                        try await client.call(Sleeper.sleep, timeout: .seconds(60))
+                    }
+                    try await started.first(1)
+                    // Whether its handler runs by then or not, it must not be left running.
+                    try await ContinuousClock().sleep(for: .milliseconds(200 * (1 - number) + 5))
+                    call.cancel()
+                    await #expect(throws: CancellationError.self) { try await call.value }
+                }
+                let ends = try await ended.first(1)
+                #expect(ends == ["sleep: cancelled"])
+                try await bench.eventually {
+                    let running = try await bench.running(client.on(host: "sleeper"))
+                    if running.contains("sleep") { throw RPCError(.timeout, "\(running) still run") }
+                }
+            }
+        },
+        Check("a call that was cancelled before its start is not started") { bench in
+            let transport = try await bench.transport()
+            let ended = EventRecorder<String>()
+            try await bench.withSleeper(ended: ended, slots: 1, for: .milliseconds(500)) { client in
+                try await client.cast(Sleeper.sleep)
+                let call = Task { try await client.call(Sleeper.other, timeout: .seconds(20)) }
+                // The cast holds the only slot, so that the call waits in the server.
+                try await bench.eventually {
+                    let queue = Destination.topic(bench.topic, exchange: nil)
+                    let waiting = try await transport.status(of: queue, deadline: nil)?.messages
+                    if waiting != 0 { throw RPCError(.timeout, "the call is still in the broker") }
+                }
+                try await ContinuousClock().sleep(for: .milliseconds(100))
+                call.cancel()
+                await #expect(throws: CancellationError.self) { try await call.value }
+                try await client.cast(Sleeper.sleepOn)
+                let ends = try await ended.first(2)
+                #expect(ends == ["sleep: done", "sleep_on: done"])
+            }
+        },
     ]
 
     /// A service whose methods take long.
     enum Sleeper {
         static let sleep = RPCMethod<Void, Void>("sleep", since: "1.0")
+        static let other = RPCMethod<Void, Void>("other", since: "1.0")
         static let sleepOn = RPCMethod<Void, Void>("sleep_on", since: "1.0", delivery: .atLeastOnce)
     }
 }
@@ -140,19 +184,20 @@ extension TransportConformance {
 extension TransportConformance.Bench {
     /// Runs a server whose handlers sleep, and record whether they were cancelled.
     func withSleeper(
-        ended: EventRecorder<Bool>,
+        ended: EventRecorder<String>,
         slots: Int = 16,
         for duration: Duration = .seconds(30),
         _ body: @Sendable (RPCClient) async throws -> Void
     ) async throws {
-        let sleep: @Sendable (RPCContext) async throws -> Void = { _ in
+        let sleep: @Sendable (RPCContext) async throws -> Void = { context in
+            let method = context.request?.method ?? ""
             do {
                 try await ContinuousClock().sleep(for: duration)
             } catch {
-                ended.record(true)
+                ended.record("\(method): cancelled")
                 throw error
             }
-            ended.record(false)
+            ended.record("\(method): done")
         }
         var configuration = RPCServer.Configuration()
         configuration.concurrency = slots
@@ -164,11 +209,20 @@ extension TransportConformance.Bench {
             endpoints: [
                 RPCEndpoint {
                     TransportConformance.Sleeper.sleep.handled(by: sleep)
+                    TransportConformance.Sleeper.other.handled(by: sleep)
                     TransportConformance.Sleeper.sleepOn.handled(by: sleep)
                 }
             ],
             configuration: configuration
         ) { _ in try await body(client) }
+    }
+
+    /// The methods of which a handler runs at a server.
+    func running(_ client: RPCClient) async throws -> Set<String> {
+        var client = client
+        client.target = client.target.control
+        let statistics = try await client.call(ControlRPC.stats, timeout: .seconds(10))
+        return Set(statistics.methods.filter { $0.inFlight > 0 }.map(\.name))
     }
 
     /// A listener on another topic, which takes and does not answer.
