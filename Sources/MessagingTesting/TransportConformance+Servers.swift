@@ -122,7 +122,8 @@ extension TransportConformance {
                 for _ in 1...3 { try await bench.send(body, to: .topic(bench.topic, exchange: nil), over: transport) }
                 let last = #"{"method": "work", "args": {"name": "last"}, "_unique_id": "4567"}"#
                 try await bench.send(last, to: .topic(bench.topic, exchange: nil), over: transport)
-                #expect(try await ran.first(2) == ["once", "last"])
+                let names = try await ran.first(2)
+                #expect(Set(names) == ["once", "last"])
             }
             #expect(ran.events.count == 2)
         },

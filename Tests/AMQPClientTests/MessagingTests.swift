@@ -143,6 +143,10 @@ import Testing
             // The channel was closed by the broker and is open again, with its consumer.
             try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "q", mandatory: true)
             try await received.wait(for: 1)
+            // What the broker sends first reaches the closure; that the consumer is restored is noted right after it.
+            for _ in 1...500 where await channel.activeConsumers != ["first"] {
+                try await ContinuousClock().sleep(for: .milliseconds(10))
+            }
             #expect(await channel.activeConsumers == ["first"])
         }
     }
