@@ -41,7 +41,7 @@ private func code(_ text: String) -> TransportURLError.Code? {
 
     // MARK: oslo's rules
 
-    @Test func `hosts, credentials and virtual hosts are those that Python's parser finds`() throws {
+    @Test func `wire contract 5.6: hosts, credentials and virtual hosts are those that Python's parser finds`() throws {
         let parsed = try ParsedByPython.all()
         var compared = 0
         for (text, expected) in parsed where expected.transport == "rabbit" && !text.contains("?") {
@@ -70,7 +70,7 @@ private func code(_ text: String) -> TransportURLError.Code? {
         #expect(compared >= 19)
     }
 
-    @Test func `what Python's parser takes but no driver of its can use is an error`() throws {
+    @Test func `wire contract 5.6: what Python's parser takes but no driver of its can use is an error`() throws {
         #expect(code("h:1/v") == .scheme)
         #expect(code("kombu+memory:///") == .scheme)
         #expect(code("rabbit://h/v?nosuch=1") == .unknownOption)
@@ -85,7 +85,7 @@ private func code(_ text: String) -> TransportURLError.Code? {
         }
     }
 
-    @Test func `credentials belong to one host and are not inherited by the others`() throws {
+    @Test func `wire contract 5.6: credentials belong to one host and are not inherited by the others`() throws {
         let url = try TransportURL(parsing: "rabbit://u:p@a:1,b,:2,x@y:q@c/v")
         #expect(
             url.hosts == [
@@ -97,7 +97,7 @@ private func code(_ text: String) -> TransportURLError.Code? {
         )
     }
 
-    @Test func `an encoded slash in a user or a password is taken, which Python's driver fails to load`() throws {
+    @Test func `wire contract 5.6: an encoded slash in a user or a password is taken, which Python's driver fails to load`() throws {
         let host = try TransportURL(parsing: "rabbit://a%2Fb:c%2Fd%3F%23%2C@h/v%3Fw%23x").hosts[0]
         #expect(host.user == "a/b")
         #expect(host.password == "c/d?#,")
@@ -112,7 +112,7 @@ private func code(_ text: String) -> TransportURLError.Code? {
         #expect(try TransportURL(parsing: "rabbit://u:%C3%BC@h/%E6%97%A0").hosts[0].password == "ü")
     }
 
-    @Test func `IPv6 addresses stand in brackets, or without them where no port follows`() throws {
+    @Test func `wire contract 5.6: IPv6 addresses stand in brackets, or without them where no port follows`() throws {
         let url = try TransportURL(parsing: "rabbit://u:p@[::1]:1,[fe80::2],fe80::3/v")
         #expect(url.hosts.map(\.name) == ["::1", "fe80::2", "fe80::3"])
         #expect(url.hosts.map(\.port) == [1, 5672, 5672])
@@ -170,7 +170,7 @@ private func code(_ text: String) -> TransportURLError.Code? {
 
     // MARK: Options
 
-    @Test func `options are typed and come in one form`() throws {
+    @Test func `wire contract 5.6: options are typed and come in one form`() throws {
         let url = try TransportURL(
             parsing: "rabbit://h/v?rabbit_quorum_queue=Yes&rabbit_qos_prefetch_count=016&amqp_auto_delete=off"
                 + "&rabbit_login_method=amqplain&rabbit_transient_queues_ttl=0&ssl_ca_file=%2Fa+b%2Bc.pem"
