@@ -66,7 +66,9 @@ let package = Package(
         .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
         .testTarget(
             name: "MessagingTests",
-            dependencies: ["Messaging", "MessagingTesting", logging],
+            dependencies: [
+                "Messaging", "MessagingTesting", logging, .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
             resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),
@@ -107,8 +109,12 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        .target(name: "ServiceDatabase", dependencies: [grdb], swiftSettings: settings),
-        .testTarget(name: "ServiceDatabaseTests", dependencies: ["ServiceDatabase", grdb], swiftSettings: settings),
+        .target(name: "ServiceDatabase", dependencies: ["Messaging", grdb], swiftSettings: settings),
+        .testTarget(
+            name: "ServiceDatabaseTests",
+            dependencies: ["Messaging", "MessagingTesting", "ServiceDatabase", grdb],
+            swiftSettings: settings
+        ),
         .target(
             name: "VolumeService",
             dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", logging, grdb],

@@ -20,6 +20,8 @@ public final class RabbitMQTransport: Transport {
     public let clock: any MessagingClock = ContinuousClock()
     /// What the configuration says of replies that find no queue.
     public var replyRetryLimit: Duration? { self.configuration.replyRetryLimit }
+    /// The users of the broker's addresses.
+    public let users: Set<String>
 
     private let configuration: RabbitMQConfiguration
     private let topology: Topology
@@ -41,6 +43,7 @@ public final class RabbitMQTransport: Transport {
     ///   - logger: Where connections and recoveries are told of; never passwords or bodies.
     public init(_ configuration: RabbitMQConfiguration, logger: Logger = Logger(label: "steward.rabbitmq")) {
         self.configuration = configuration
+        self.users = Set(configuration.connection.hosts.map(\.user))
         self.logger = logger
         if !configuration.optionsWithoutEffect.isEmpty {
             let names = configuration.optionsWithoutEffect.joined(separator: ", ")
@@ -185,17 +188,19 @@ public final class RabbitMQTransport: Transport {
             connection = self.consuming
             try await self.waiting(for: connection) { try await self.consumingIsOpen.value(until: nil) }
         }
+        // What is configured is meant for servers; who looks at one queue knows how much he has to see.
+        let isServer = queues.count > 1
         do {
             return try await RabbitMQListener(
                 on: connection,
                 queues: queues,
                 arguments: self.topology.consumerArguments,
                 lease: lease,
-                prefetch: self.configuration.prefetch ?? prefetch,
+                prefetch: isServer ? self.configuration.prefetch ?? prefetch : prefetch,
                 logger: self.logger,
                 onDeliveries: onDeliveries
             )
-        } catch let error where error.code == .notFound && queues.count == 1 {
+        } catch let error where error.code == .notFound && !isServer {
             throw RPCError(.noSuchServer, "there is no such queue: \(error)", cause: error)
         } catch {
             throw RPCError(error)

@@ -91,6 +91,49 @@ public struct ServiceStore: Sendable {
         }
     }
 
+    /// Makes what a part of this library needs in the database.
+    func prepare(_ body: (Database) throws -> Void) throws(ServiceStoreError) {
+        do {
+            try writer.write(body)
+        } catch let error as DatabaseError {
+            throw ServiceStoreError(error, at: location)
+        } catch is SQLiteRequestJournal.NewerSchema {
+            throw ServiceStoreError(
+                .newerSchema,
+                "the journal in \(location) was written by a later version of this program; run that version or a later one"
+            )
+        } catch {
+            throw ServiceStoreError(.failed, "\(location) cannot be prepared", cause: error)
+        }
+    }
+
+    /// Writes what may be lost when the machine fails, though not when the process does: the disk is not waited for.
+    ///
+    /// The next commit that waits for the disk takes it along, because the log is written in order.
+    func note<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
+        do {
+            // In a task of its own, awaited on the spot: a cancellation must not get between the two settings.
+            return try await Task { try await writer.writeWithoutTransaction { try Self.note($0, body) } }.value
+        } catch let error as DatabaseError {
+            throw ServiceStoreError(error, at: location)
+        }
+    }
+
+    private static func note<Value>(_ database: Database, _ body: (Database) throws -> Value) throws -> Value {
+        try database.execute(sql: "PRAGMA synchronous = NORMAL")
+        let outcome = Result {
+            var value: Value?
+            try database.inTransaction(.immediate) {
+                value = try body(database)
+                return .commit
+            }
+            return value
+        }
+        try database.execute(sql: "PRAGMA synchronous = FULL")
+        guard let value = try outcome.get() else { throw DatabaseError(resultCode: .SQLITE_ABORT) }
+        return value
+    }
+
     private static func open(_ location: Location, _ settings: Configuration) throws -> any DatabaseWriter {
         var configuration = GRDB.Configuration()
         configuration.label = "service-store"

@@ -19,7 +19,7 @@ LAYERS = {
     "MessagingRabbitMQ": ["Messaging", "AMQPClient", "Compression"],
     "MessagingTesting": ["Messaging"],
     "ServiceRuntime": ["Messaging"],
-    "ServiceDatabase": ["ServiceRuntime"],
+    "ServiceDatabase": ["Messaging"],
     "VolumeService": ["ServiceRuntime", "ServiceDatabase"],
     "WorkerCommand": ["VolumeService", "MessagingRabbitMQ"],
     "volume-worker": ["WorkerCommand"],

@@ -23,6 +23,10 @@ public struct RPCContext: Sendable {
         public let isRedelivered: Bool
         /// The caller's call monitor timeout (oslo's `client_timeout`), if it wants to hear of a long call.
         public let callMonitorTimeout: Duration?
+        /// Which attempt this is, counted from 1: above that, an earlier one failed or its worker died.
+        public let attempt: Int
+        /// What names an at-least-once request in the server's ``RequestJournal``; `nil` where it has no id.
+        public let journalKey: String?
     }
 
     /// The entries, by their names without the prefix `_context_`.

@@ -12,6 +12,9 @@ public final class InMemoryTransport: Transport {
     /// The broker's clock.
     public var clock: any MessagingClock { self.broker.clock }
 
+    /// The one user of this transport.
+    public var users: Set<String> { [self.user] }
+
     private enum ReplyQueue {
         case none
         case open(name: String, consumer: UInt64)

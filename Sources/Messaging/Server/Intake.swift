@@ -5,15 +5,6 @@ internal import Synchronization
 ///
 /// What it holds is bounded by the listener's prefetch, since nothing of it is acknowledged yet.
 final class Intake: Sendable {
-    /// What is known of a message id.
-    enum Sight: Equatable {
-        case first
-        /// It was run here before: to be acknowledged and dropped.
-        case repeated
-        /// It is running here under an acknowledgement to come: the repetition is settled together with it.
-        case running
-    }
-
     private typealias Taker = CheckedContinuation<[Delivery]?, Never>
 
     private struct State {
@@ -25,7 +16,7 @@ final class Intake: Sendable {
         /// The ids of `seen` in the order they came; the oldest is overwritten at `oldest`.
         var order: [String] = []
         var oldest = 0
-        /// Repetitions that wait for the end of the first delivery, by message id.
+        /// Repetitions that wait for the end of the first delivery, by the key of their request.
         var held: [String: [Delivery]] = [:]
     }
 
@@ -112,15 +103,11 @@ final class Intake: Sendable {
 
     // MARK: Repetitions
 
-    /// Notes that a message is about to be run, and says whether it was seen before.
-    ///
-    /// With `isHeld`, repetitions wait for the end of the first, because only that end acknowledges it.
-    func note(_ id: String?, delivery: Delivery, isHeld: Bool) -> Sight {
-        guard let id, self.duplicatesWindow > 0 else { return .first }
+    /// Notes that a message is about to be run, and says whether one of its id was run here before.
+    func isRepeated(_ id: String?) -> Bool {
+        guard let id, self.duplicatesWindow > 0 else { return false }
         return self.state.withLock { state in
-            // First of all, since a long-running one may have left the window.
-            if state.held[id]?.append(delivery) != nil { return .running }
-            guard state.seen.insert(id).inserted else { return .repeated }
+            guard state.seen.insert(id).inserted else { return true }
             if state.order.count < self.duplicatesWindow {
                 state.order.append(id)
             } else {
@@ -128,14 +115,24 @@ final class Intake: Sendable {
                 state.order[state.oldest] = id
                 state.oldest = (state.oldest + 1) % self.duplicatesWindow
             }
-            if isHeld { state.held[id] = [] }
-            return .first
+            return false
+        }
+    }
+
+    /// Notes that a message is about to be run under an acknowledgement to come; where one of its key is running
+    /// already, the delivery waits for its end, and the answer is yes.
+    func hold(_ key: String?, _ delivery: Delivery) -> Bool {
+        guard let key else { return false }
+        return self.state.withLock { state in
+            if state.held[key]?.append(delivery) != nil { return true }
+            state.held[key] = []
+            return false
         }
     }
 
     /// A held message was run: answers the repetitions that are to be settled with it.
-    func finish(_ id: String?) -> [Delivery] {
-        guard let id else { return [] }
-        return self.state.withLock { $0.held.removeValue(forKey: id) } ?? []
+    func finish(_ key: String?) -> [Delivery] {
+        guard let key else { return [] }
+        return self.state.withLock { $0.held.removeValue(forKey: key) } ?? []
     }
 }

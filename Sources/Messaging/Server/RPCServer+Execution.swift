@@ -6,29 +6,18 @@ extension RPCServer {
     /// A server always replies to a call, be it with a failure: a caller must not wait for its timeout to learn that
     /// something went wrong.
     func serve(_ job: Job, listener: any Listener) async {
+        if job.handler.delivery.isAtLeastOnce { return await self.serveAtLeastOnce(job, listener: listener) }
         let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
         let deadline = self.deadline(of: job.delivery)
-        // What is to be done at least once is done, whether or not its caller still waits.
-        let expires = job.isFromOurClient && job.handler.delivery == .atMostOnce
         let key = self.inFlight.begin(
             messageID: job.request.messageID,
             announceTo: job.isFromOurClient ? address : nil,
-            expiry: expires ? deadline : nil
+            expiry: job.isFromOurClient ? deadline : nil
         )
         let outcome = await self.withHeartbeats(to: address, for: job) {
             await self.execute(job, deadline: deadline)
         }
         let withdrawal = self.inFlight.end(key)
-        if job.handler.delivery == .atLeastOnce {
-            let deliveries = [job.delivery] + self.repetitions(of: job)
-            if outcome.failure != nil, Task.isCancelled, withdrawal == nil {
-                // The server's end cut it short: that is no end of the request. Another server runs and answers it.
-                await self.outlivingCancellation { await listener.reject(deliveries, requeue: true) }
-                self.freeSlot()
-                return
-            }
-            await self.outlivingCancellation { _ = await listener.acknowledge(deliveries) }
-        }
         guard let address, withdrawal == nil else {
             self.freeSlot()
             return
@@ -41,7 +30,7 @@ extension RPCServer {
         await self.reply(.failure(refusal.failure), to: refusal.address, deadline: self.deadline(of: refusal.delivery))
     }
 
-    private func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
+    func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
         let isDone: Bool
         if Task.isCancelled {
             // The grace period is over, or the server's task was cancelled: what was done is still worth a word.
@@ -61,7 +50,13 @@ extension RPCServer {
         if !isDone { await self.replySender.insist(on: reply, to: address, deadline: deadline) }
     }
 
-    private func execute(_ job: Job, deadline: ContinuousClock.Instant?) async -> ReplyPayload {
+    /// Runs the handler; what it throws is the answer's failure, and is put into `thrown` as it is.
+    func execute(
+        _ job: Job,
+        deadline: ContinuousClock.Instant?,
+        attempt: Int = 1,
+        thrown: Eventual<any Error>? = nil
+    ) async -> ReplyPayload {
         let request = job.request
         let run = self.statistics.begin(job.handler, receivedAt: job.delivery.receivedAt, now: self.clock.now)
         do {
@@ -69,11 +64,13 @@ extension RPCServer {
             context.request = RPCContext.Request(
                 method: request.method,
                 isCall: request.messageID != nil,
-                userID: job.delivery.userID,
+                userID: self.sender(of: job.delivery),
                 uniqueID: request.uniqueID,
                 deadline: deadline,
                 isRedelivered: job.delivery.isRedelivered,
-                callMonitorTimeout: request.monitorInterval
+                callMonitorTimeout: request.monitorInterval,
+                attempt: attempt,
+                journalKey: job.handler.delivery.isAtLeastOnce ? self.journalKey(of: job) : nil
             )
             let result = try await RequestDeadline.$current.withValue(deadline) {
                 try await self.run(job.handler, context, request.args)
@@ -81,6 +78,7 @@ extension RPCServer {
             self.statistics.end(run, .succeeded, now: self.clock.now)
             return .result(result)
         } catch {
+            thrown?.fulfil(error)
             let failure = RemoteFailure(describing: error)
             let isExpected = (error as? any RemoteFailureConvertible)?.isExpected ?? false
             let ending: RPCStatistics.Ending = Task.isCancelled ? .cancelled : .failed(isExpected: isExpected)
@@ -120,7 +118,7 @@ extension RPCServer {
 
     /// Sends signs of life while `body` runs, if the caller asked for them (wire contract 4.4); they stop on every
     /// exit.
-    private func withHeartbeats(
+    func withHeartbeats(
         to address: ReplyAddress?,
         for job: Job,
         _ body: @escaping @Sendable () async -> ReplyPayload
@@ -162,4 +160,7 @@ struct TimeLimitExceeded: Error, RemoteFailureConvertible {
             message: "\(self.method) did not end within its time limit of \(self.limit) and was cancelled"
         )
     }
+
+    /// The method may well end in time at another attempt, where there is one.
+    var isExpected: Bool { false }
 }

@@ -36,6 +36,8 @@ public final class RPCServer: Sendable {
         public var serviceVersion: String?
         /// The host that the service manages, for those who ask, where it is not the target's server; `nil` by default.
         public var managedHost: String?
+        /// What is remembered of at-least-once requests; `nil`, the default, for an ``InMemoryRequestJournal``.
+        public var journal: (any RequestJournal)?
 
         /// How large a request may be; what is above is refused.
         public var limits = RPCLimits()
@@ -60,6 +62,8 @@ public final class RPCServer: Sendable {
     let statistics: RPCStatistics
     let life = ServerLife()
     let side: Side
+    let journal: any RequestJournal
+    let journalHealth: JournalHealth
     private let hasRun = Mutex(false)
 
     /// Creates a server; it starts with ``run(onReady:)``.
@@ -104,6 +108,8 @@ public final class RPCServer: Sendable {
         self.dispatcher = RPCDispatcher(endpoints: endpoints + (configuration.answersOsloPing ? [.osloPing] : []))
         self.configuration = configuration
         self.logger = logger
+        self.journal = configuration.journal ?? InMemoryRequestJournal(clock: transport.clock)
+        self.journalHealth = JournalHealth(logger: logger)
         let intake = Intake(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
         self.intake = intake
         let replySender = ReplySender(
@@ -134,6 +140,9 @@ public final class RPCServer: Sendable {
 
     /// How many handlers are running.
     public var runningHandlers: Int { self.intake.running }
+
+    /// Whether the server was asked to stop.
+    var isStopping: Bool { self.intake.stopped.isResolved }
 
     /// Serves until ``stop()`` is called or the task is cancelled.
     ///
@@ -287,7 +296,7 @@ public final class RPCServer: Sendable {
 
     /// The repetitions that came while a held message ran; they are settled with it.
     func repetitions(of job: Job) -> [Delivery] {
-        self.intake.finish(job.request.uniqueID)
+        self.intake.finish(self.journalKey(of: job))
     }
 
     // MARK: Admission
@@ -335,7 +344,7 @@ public final class RPCServer: Sendable {
             switch self.examine(delivery) {
             case .work(let work):
                 admitted.append(work)
-                if case .run(let job) = work, job.handler.delivery == .atLeastOnce { continue }
+                if case .run(let job) = work, job.handler.delivery.isAtLeastOnce { continue }
                 settled.append(delivery)
             case .drop: settled.append(delivery)
             case .malformed: malformed.append(delivery)
@@ -351,8 +360,8 @@ public final class RPCServer: Sendable {
         // taken for one of a request that was run.
         let written = acknowledged.count == settled.count ? nil : Set(acknowledged.map(\.token))
         admitted.removeAll { work in
-            guard case .run(let job) = work, job.handler.delivery == .atMostOnce else { return false }
-            return written?.contains(job.delivery.token) == false || self.note(job) != .first
+            guard case .run(let job) = work, !job.handler.delivery.isAtLeastOnce else { return false }
+            return written?.contains(job.delivery.token) == false || self.isRepeated(job)
         }
         self.intake.release(batch.count - admitted.count)
         return admitted
@@ -381,21 +390,17 @@ public final class RPCServer: Sendable {
             return .drop
         }
         do {
-            let handler = try self.dispatcher.handler(for: request, userID: delivery.userID)
+            let handler = try self.dispatcher.handler(for: request, userID: self.sender(of: delivery))
             let job = Job(delivery: delivery, request: request, handler: handler)
-            guard handler.delivery == .atLeastOnce else { return .work(.run(job)) }
-            switch self.note(job) {
-            case .first: return .work(.run(job))
-            case .running: return .held
-            case .repeated: return .drop
-            }
+            let isHeld = handler.delivery.isAtLeastOnce && self.intake.hold(self.journalKey(of: job), delivery)
+            return isHeld ? .held : .work(.run(job))
         } catch {
             let failure = error.remoteFailure
             self.statistics.countRefusal(error.kind, of: request.method, namespace: request.namespace)
             self.logger.info(
                 "refused request",
                 metadata: [
-                    "method": "\(request.method)", "user": "\(delivery.userID ?? "-")", "error": "\(failure)",
+                    "method": "\(request.method)", "user": "\(self.sender(of: delivery) ?? "-")", "error": "\(failure)",
                 ]
             )
             guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else {
@@ -405,18 +410,12 @@ public final class RPCServer: Sendable {
         }
     }
 
-    /// Notes that a request is about to be run.
-    private func note(_ job: Job) -> Intake.Sight {
-        let sight = self.intake.note(
-            job.request.uniqueID,
-            delivery: job.delivery,
-            isHeld: job.handler.delivery == .atLeastOnce
-        )
-        if sight == .repeated {
-            self.logger.info("repeated request is dropped", metadata: ["method": "\(job.request.method)"])
-            self.statistics.countDuplicate(job.handler.name, namespace: job.handler.namespace)
-        }
-        return sight
+    /// Notes that a request is about to be run, and says whether it was before.
+    private func isRepeated(_ job: Job) -> Bool {
+        guard self.intake.isRepeated(job.request.uniqueID) else { return false }
+        self.logger.info("repeated request is dropped", metadata: ["method": "\(job.request.method)"])
+        self.statistics.countDuplicate(job.handler.name, namespace: job.handler.namespace)
+        return true
     }
 
     /// When the caller gives up: the message's time to live, counted from its arrival, is an upper bound.

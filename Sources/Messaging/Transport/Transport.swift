@@ -11,6 +11,9 @@ public protocol Transport: Sendable {
 
     /// How long servers offer a reply to a reply queue that is not there; `nil` leaves it to their own configuration.
     var replyRetryLimit: Duration? { get }
+    /// The names under which the broker knows whoever sends over this transport: what receivers find in
+    /// ``Delivery/userID``.
+    var users: Set<String> { get }
 
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
@@ -71,6 +74,8 @@ extension Transport {
 
     /// Left to the servers.
     public var replyRetryLimit: Duration? { nil }
+    /// None that is known.
+    public var users: Set<String> { [] }
 }
 
 /// A server's hold on its queues.

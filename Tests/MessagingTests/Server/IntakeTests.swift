@@ -3,22 +3,26 @@ import Testing
 @testable import Messaging
 
 @Suite struct IntakeTests {
-    @Test func `a message that is held is recognised although the window has moved on`() {
+    @Test func `what repeats a running message is held until that has ended`() {
         let intake = Intake(slots: 1, duplicatesWindow: 1)
-        #expect(intake.note("long", delivery: self.delivery(1), isHeld: true) == .first)
-        #expect(intake.note("other", delivery: self.delivery(2), isHeld: false) == .first)
-        #expect(intake.note("long", delivery: self.delivery(3), isHeld: true) == .running)
-        #expect(intake.note("long", delivery: self.delivery(4), isHeld: true) == .running)
+        #expect(!intake.hold("long", self.delivery(1)))
+        #expect(!intake.hold("other", self.delivery(2)))
+        #expect(intake.hold("long", self.delivery(3)))
+        #expect(intake.hold("long", self.delivery(4)))
         #expect(intake.finish("long").map(\.token.tag) == [3, 4])
+        #expect(!intake.hold("long", self.delivery(5)))
+    }
+
+    @Test func `messages without an id are never held`() {
+        let intake = Intake(slots: 1, duplicatesWindow: 1)
+        for tag in 1...2 as ClosedRange<UInt64> { #expect(!intake.hold(nil, self.delivery(tag))) }
     }
 
     @Test func `the oldest id is forgotten when the window is full`() {
         let intake = Intake(slots: 1, duplicatesWindow: 2)
-        for id in ["a", "b", "c"] {
-            #expect(intake.note(id, delivery: self.delivery(1), isHeld: false) == .first)
-        }
-        #expect(intake.note("c", delivery: self.delivery(2), isHeld: false) == .repeated)
-        #expect(intake.note("a", delivery: self.delivery(3), isHeld: false) == .first)
+        for id in ["a", "b", "c"] { #expect(!intake.isRepeated(id)) }
+        #expect(intake.isRepeated("c"))
+        #expect(!intake.isRepeated("a"))
     }
 
     @Test func `deliveries are handed out as slots are free, and what is left can be taken out`() async {
