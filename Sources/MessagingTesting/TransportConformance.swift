@@ -71,7 +71,7 @@ public enum TransportConformance {
             self.clientContract,
             self.versions,
             self.leftovers,
-        ].flatMap { $0 }
+        ].flatMap { $0 } + self.atLeastOnce
     }
 
     /// What a check works with: a harness, and a topic that no other check uses.

@@ -4,7 +4,7 @@ internal import Messaging
 enum Outcome: Sendable {
     case result(JSONValue)
     /// What a command has found out: for people as text that the command has laid out, for scripts as a result.
-    case report(JSONValue, text: String)
+    case report(JSONValue, text: String, exitCode: Int32 = ExitStatus.done)
     case sent
     case failed(Failure)
 
@@ -33,7 +33,8 @@ enum Outcome: Sendable {
     /// The exit code.
     var exitCode: Int32 {
         switch self {
-        case .result, .report, .sent: ExitStatus.done
+        case .result, .sent: ExitStatus.done
+        case .report(_, _, let exitCode): exitCode
         case .failed(let failure):
             failure.exitCode ?? failure.kind.exitCode
         }
@@ -66,7 +67,7 @@ enum Outcome: Sendable {
     /// One line for scripts.
     var json: String {
         switch self {
-        case .result(let value), .report(let value, _): #"{"result": \#(value)}"#
+        case .result(let value), .report(let value, _, _): #"{"result": \#(value)}"#
         case .sent: #"{"sent": true}"#
         case .failed(let failure):
             #"{"error": {"kind": "\#(failure.kind)", "class": \#(JSONValue(failure.remote?.className)), "#
@@ -79,7 +80,7 @@ enum Outcome: Sendable {
         switch self {
         case .result(.string(let text)): text
         case .result(let value): value.indented
-        case .report(_, let text): text
+        case .report(_, let text, _): text
         case .sent: "sent"
         case .failed(let failure):
             if let remote = failure.remote {

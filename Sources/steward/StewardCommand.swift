@@ -48,7 +48,9 @@ struct StewardCommand: ParsableCommand {
 
             'steward --version' prints the version.
             """#,
-        subcommands: [Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self]
+        subcommands: [
+            Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self, DeadLetters.self,
+        ]
     )
 }
 

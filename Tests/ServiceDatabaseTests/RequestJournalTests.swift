@@ -30,6 +30,7 @@ import Testing
         RPCContext.Request(
             method: "m",
             isCall: false,
+            userID: nil,
             uniqueID: key,
             deadline: nil,
             isRedelivered: false,

@@ -13,6 +13,9 @@ extension TransportWrapper {
     /// The wrapped transport's time.
     public var clock: any MessagingClock { self.wrapped.clock }
 
+    /// Who sends over the wrapped transport.
+    public var users: Set<String> { self.wrapped.users }
+
     /// Opens the wrapped transport's reply queue.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
         try await self.wrapped.openReplyQueue(deadline: deadline)
