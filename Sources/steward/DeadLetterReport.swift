@@ -95,7 +95,9 @@ struct DeadLetterReport {
 extension String {
     /// The text without what a terminal would obey: peers have written it.
     fileprivate var printable: String {
-        String(String.UnicodeScalarView(self.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+        String(
+            String.UnicodeScalarView(self.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 })
+        )
     }
 
     fileprivate func padded(to width: Int) -> String {

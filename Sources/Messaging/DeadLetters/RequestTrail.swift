@@ -69,7 +69,9 @@ extension Delivery {
     /// A copy is sent by a server, and says for whom. That is believed where the copy comes from whoever uses the same
     /// log-in as `transport`; anybody else could claim anything.
     func sender(over transport: any Transport) -> String? {
-        guard RequestTrail.isCopy(self.headers), let userID, transport.users.contains(userID) else { return self.userID }
+        guard RequestTrail.isCopy(self.headers), let userID, transport.users.contains(userID) else {
+            return self.userID
+        }
         return RequestTrail(self.headers).user
     }
 }
