@@ -154,8 +154,17 @@ let package = Package(
         ),
         .testTarget(
             name: "InteropTests",
-            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceRuntime", "steward"],
+            dependencies: [
+                "DeliveryWorker", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "steward", grdb,
+            ],
             exclude: ["Peer"],
+            swiftSettings: settings
+        ),
+        // Killed by tests, to see what becomes of its work.
+        .executableTarget(
+            name: "DeliveryWorker",
+            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceDatabase", logging, grdb],
+            path: "Tests/DeliveryWorker",
             swiftSettings: settings
         ),
     ]

@@ -71,7 +71,8 @@ public enum TransportConformance {
             self.clientContract,
             self.versions,
             self.leftovers,
-        ].flatMap { $0 } + self.atLeastOnce
+            self.atLeastOnce,
+        ].flatMap { $0 }
     }
 
     /// What a check works with: a harness, and a topic that no other check uses.
