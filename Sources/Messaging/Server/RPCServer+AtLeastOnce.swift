@@ -118,7 +118,7 @@ extension RPCServer {
                 metadata: self.metadata(of: job, ["attempt": "\(attempts)", "delay": "\(delay)"])
             )
             self.freeSlot()
-            isSent = await self.sendCopy(of: job, to: .queue(job.delivery.queue), trail.headers, delay: delay)
+            isSent = await self.sendCopy(of: job, to: .queue(self.origin(of: job)), trail.headers, delay: delay)
         case .deadLetters(let attempts, let reason):
             trail.attempts = attempts
             self.logger.warning(
@@ -151,7 +151,7 @@ extension RPCServer {
         trail.deferrals += 1
         trail.user = self.sender(of: job.delivery)
         let delay = RetryBackoff.exponential(from: .seconds(1), limit: .seconds(32)).delay(after: trail.deferrals)
-        guard await self.sendCopy(of: job, to: .queue(job.delivery.queue), trail.headers, delay: delay) else {
+        guard await self.sendCopy(of: job, to: .queue(self.origin(of: job)), trail.headers, delay: delay) else {
             return await self.giveBack(job, listener: listener)
         }
         await self.acknowledge(job, isDone: false, listener: listener)
@@ -201,7 +201,7 @@ extension RPCServer {
         // Long enough for people, short enough for the frame that headers must fit into.
         headers[RequestTrail.Header.error] = error.map { String("\(RemoteFailure(describing: $0))".prefix(1000)) }
         headers[RequestTrail.Header.method] = String(job.request.method.prefix(255))
-        headers[RequestTrail.Header.queue] = job.delivery.queue
+        headers[RequestTrail.Header.queue] = self.origin(of: job)
         headers[RequestTrail.Header.host] = self.target.server
         headers[RequestTrail.Header.lastTime] = time.description
         headers[RequestTrail.Header.uniqueID] = job.request.uniqueID.map { String($0.prefix(255)) }
@@ -244,6 +244,11 @@ extension RPCServer {
         guard let id = job.request.uniqueID, !id.isEmpty, id.utf8.count <= 255 else { return nil }
         let isShared = [self.target.topic, self.hostQueue].contains(job.delivery.queue)
         return isShared ? id : "\(id) \(self.hostQueue)"
+    }
+
+    /// Where a copy goes: to where the request came from, unless that is a stream, which all servers read (wire contract 1.3).
+    private func origin(of job: Job) -> String {
+        job.delivery.queue == "\(self.target.topic)_fanout" ? self.hostQueue : job.delivery.queue
     }
 
     /// The name of this server's own queue (wire contract 1.1).

@@ -149,6 +149,7 @@ extension ManagerService {
         configuration.prefetch = self.configuration[.rpcPrefetch]
         configuration.gracePeriod = self.gracePeriod
         configuration.answersOsloPing = self.configuration[.rpcPingEnabled]
+        configuration.journal = self.journal
         return configuration
     }
 

@@ -22,6 +22,7 @@ public final class ManagerService: Service {
 
     let transport: any Transport
     let configuration: ServiceConfiguration
+    let journal: (any RequestJournal)?
     let logger: Logger
     let scheduler: SchedulerAPI
     let tasks: Result<PeriodicTaskContext, ServiceError>
@@ -38,6 +39,8 @@ public final class ManagerService: Service {
     ///     ``Manager/host``. They differ where a manager has several addresses (wire contract 7.1).
     ///   - transport: What carries the messages; its owner closes it when the service has ended.
     ///   - configuration: Limits and intervals, and what `service_config` answers; the defaults if there is none.
+    ///   - journal: What is remembered of at-least-once requests; `nil`, the default, for one that does not outlast the
+    ///     process. `ServiceDatabase` has one that does.
     ///   - clock: The clock of the periodic tasks.
     ///   - logger: Where the service writes.
     public init(
@@ -46,6 +49,7 @@ public final class ManagerService: Service {
         host: String? = nil,
         transport: any Transport,
         configuration: ServiceConfiguration = ServiceConfiguration(),
+        journal: (any RequestJournal)? = nil,
         clock: any Clock<Duration> = ContinuousClock(),
         logger: Logger = Logger(label: "steward.service")
     ) {
@@ -62,6 +66,7 @@ public final class ManagerService: Service {
         self.target = target
         self.transport = transport
         self.configuration = configuration
+        self.journal = journal
         self.logger = logger
         self.scheduler = scheduler
         let stopped = Eventual<Void>()
@@ -86,12 +91,19 @@ public final class ManagerService: Service {
     /// - Parameters:
     ///   - manager: The manager.
     ///   - context: The program's configuration, transport and logger.
-    public convenience init(_ manager: any Manager, in context: ManagerContext) {
+    ///   - journal: What is remembered of at-least-once requests; `nil`, the default, for one that does not outlast the
+    ///     process.
+    public convenience init(
+        _ manager: any Manager,
+        in context: ManagerContext,
+        journal: (any RequestJournal)? = nil
+    ) {
         self.init(
             manager,
             topic: context.configuration[.topic],
             transport: context.transport,
             configuration: context.configuration,
+            journal: journal,
             logger: context.logger
         )
     }

@@ -137,6 +137,9 @@ extension VolumeError: RemoteFailureConvertible, RemoteFailureInitializable {
         RemoteFailure(className: code.description, module: "cinder.exception", message: message, kwargs: details)
     }
 
+    /// A file system that fails may work at the next attempt; all else is an answer.
+    public var isExpected: Bool { code != .backendFailed }
+
     /// Reads the error back from a failure that a service reported; `nil` if it is none of these.
     public init?(_ failure: RemoteFailure) {
         guard failure.module == "cinder.exception", let kind = Code.Kind(rawValue: failure.className) else {

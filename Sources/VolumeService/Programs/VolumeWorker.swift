@@ -3,7 +3,8 @@ public import ServiceRuntime
 
 /// The program `volume-worker`: a ``VolumeManager`` with a ``DirectoryDriver`` and an SQLite database.
 ///
-/// The state's directory holds `volumes`, one file for each volume, and `volumes.sqlite`.
+/// The state's directory holds `volumes`, one file for each volume, and `volumes.sqlite`, in which the requests are
+/// remembered as well that were run.
 public enum VolumeWorker {
     /// What can be configured.
     public static let options = ServiceConfiguration.options(
@@ -46,6 +47,6 @@ public enum VolumeWorker {
             configuration: configuration,
             logger: context.logger
         )
-        return ManagerService(manager, in: context)
+        return ManagerService(manager, in: context, journal: try SQLiteRequestJournal(store))
     }
 }
