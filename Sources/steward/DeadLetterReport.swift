@@ -20,39 +20,35 @@ extension DeadLetter {
 
     /// The letter for people.
     func text(_ showsArguments: Bool) -> String {
-        var rows = [
+        let summary = listing([
             ("id", self.id), ("method", self.method), ("kind", self.isCall ? "call" : "cast"),
             ("reason", self.reason?.rawValue), ("error", self.error), ("attempts", self.attempts.map { "\($0)" }),
             ("replays", "\(self.replays)"), ("queue", self.queue), ("host", self.host),
             ("first failure", self.firstFailure), ("last failure", self.lastFailure), ("size", "\(self.size) bytes"),
-        ]
-        if showsArguments {
-            rows.append(("arguments", self.arguments?.indented))
-            rows.append(("context", self.context.map { JSONValue.object($0).indented }))
-        }
-        return rows.map { name, value in
-            let lines = (value ?? "-").split(separator: "\n", omittingEmptySubsequences: false)
-            return (name + ":").padded(to: 15) + lines.map { String($0).printable }.joined(separator: "\n  ")
-        }.joined(separator: "\n")
+        ])
+        guard showsArguments else { return summary }
+        let context = self.context.map { JSONValue.object($0) }
+        return [
+            summary, "arguments", self.arguments?.indented ?? "cannot be read", "context",
+            context?.indented ?? "cannot be read",
+        ].joined(separator: "\n")
     }
 }
 
 extension [DeadLetter] {
     /// The letters for people, one a line.
     var table: String {
-        let rows =
-            [["ID", "METHOD", "REASON", "ATTEMPTS", "HOST", "LAST FAILURE", "ERROR"]]
-            + self.map { letter in
-                [
-                    letter.id, letter.method ?? "-", letter.reason?.rawValue ?? "-",
-                    letter.attempts.map { "\($0)" } ?? "-", letter.host ?? "-", letter.lastFailure ?? "-",
-                    letter.error ?? "-",
-                ].map(\.printable)
-            }
-        let widths = (0..<6).map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            zip(row, widths).map { $0.padded(to: $1 + 2) }.joined() + String((row.last ?? "").prefix(100))
-        }.joined(separator: "\n")
+        var table = TextTable([
+            ("id", .left), ("method", .left), ("reason", .left), ("attempts", .right), ("host", .left),
+            ("last failure", .left), ("error", .left),
+        ])
+        for letter in self {
+            table.add([
+                letter.id, letter.method, letter.reason?.rawValue, letter.attempts.map { "\($0)" }, letter.host,
+                letter.lastFailure, letter.error.map { String($0.prefix(100)) },
+            ])
+        }
+        return table.text
     }
 }
 
@@ -89,18 +85,5 @@ struct DeadLetterReport {
         lines += self.missing.map { "not found: \($0)" }
         lines.append("\(self.succeeded.count) \(verb)")
         return lines.map(\.printable).joined(separator: "\n")
-    }
-}
-
-extension String {
-    /// The text without what a terminal would obey: peers have written it.
-    fileprivate var printable: String {
-        String(
-            String.UnicodeScalarView(self.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 })
-        )
-    }
-
-    fileprivate func padded(to width: Int) -> String {
-        self + String(repeating: " ", count: max(0, width - self.count))
     }
 }

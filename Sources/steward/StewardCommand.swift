@@ -12,6 +12,7 @@ struct StewardCommand: ParsableCommand {
         usage: """
             steward call|cast|fanout --url URL --topic TOPIC [OPTIONS] METHOD [ARGUMENTS]
             steward hosts|ping|info|stats --url URL --topic TOPIC [OPTIONS]
+            steward dead-letters list|show|replay|drop --url URL --topic TOPIC [OPTIONS]
             """,
         discussion: #"""
             EXAMPLES
@@ -34,6 +35,10 @@ struct StewardCommand: ParsableCommand {
                 steward hosts --topic cinder-volume
                 steward ping --topic cinder-volume --server node-1
                 steward stats --topic cinder-volume --server node-1
+
+              Look at requests that were given up, and send them back:
+                steward dead-letters list --topic cinder-volume
+                steward dead-letters replay --topic cinder-volume --all --dry-run
 
             THE BROKER
               rabbit://, amqp:// or amqps://, several hosts between commas. In the
