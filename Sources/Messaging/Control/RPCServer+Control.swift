@@ -76,7 +76,7 @@ extension RPCServer {
 
     /// What is answered about this server.
     private var controlEndpoint: RPCEndpoint {
-        RPCEndpoint(version: ControlRPC.version) {
+        RPCEndpoint(version: ControlRPC.version, access: self.configuration.controlAccess) {
             ControlRPC.ping.handled { _ in self.presence }
             ControlRPC.info.handled { _ in self.info }
             ControlRPC.stats.handled { _ in self.currentStatistics }

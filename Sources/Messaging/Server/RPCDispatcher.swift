@@ -1,3 +1,5 @@
+internal import Logging
+
 /// Finds the handler of a request: namespace, version, method, access, in that order (wire contract 4.2).
 struct RPCDispatcher: Sendable {
     let endpoints: [RPCEndpoint]
@@ -64,6 +66,12 @@ struct RPCDispatcher: Sendable {
                     message: "the request context cannot be read: \(error)"
                 )
             }
+        }
+
+        /// A caller that expects to find nothing says so by the name, as in oslo (wire contract 4.2).
+        var logLevel: Logger.Level {
+            if case .noSuchMethod(let method) = self, method.hasSuffix("_ignore_errors") { return .debug }
+            return .info
         }
 
         /// Under which name it is counted.

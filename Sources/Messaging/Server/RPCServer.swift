@@ -32,6 +32,10 @@ public final class RPCServer: Sendable {
         ///
         /// What it answers says ``ControlRPC``.
         public var answersControl = true
+        /// Who may ask those questions and withdraw calls; anyone by default.
+        ///
+        /// Clients withdraw their cancelled calls as whom they are logged in; one that may not is ignored.
+        public var controlAccess = AccessPolicy.anyone
         /// The version of the software, for those who ask; `nil`, the default, for none.
         public var serviceVersion: String?
         /// The host that the service manages, for those who ask, where it is not the target's server; `nil` by default.
@@ -397,7 +401,8 @@ public final class RPCServer: Sendable {
         } catch {
             let failure = error.remoteFailure
             self.statistics.countRefusal(error.kind, of: request.method, namespace: request.namespace)
-            self.logger.info(
+            self.logger.log(
+                level: error.logLevel,
                 "refused request",
                 metadata: [
                     "method": "\(request.method)", "user": "\(self.sender(of: delivery) ?? "-")", "error": "\(failure)",

@@ -109,7 +109,7 @@ import Testing
             set { self.metadata[key] = newValue }
         }
         func log(event: LogEvent) {
-            self.lines.record("\(event.message) \(event.metadata ?? [:])")
+            self.lines.record("\(event.level) \(event.message) \(event.metadata ?? [:])")
         }
     }
 
@@ -136,11 +136,65 @@ import Testing
             server.stop()
             try await group.waitForAll()
         }
-        let refusals = lines.events.filter { $0.hasPrefix("refused request") }
+        let refusals = lines.events.filter { $0.contains("refused request") }
         #expect(refusals.count == 1)
         #expect(refusals.first?.contains("guarded") == true && refusals.first?.contains("mallory") == true)
         #expect(!lines.events.contains { $0.contains("t0ken") || $0.contains("passw0rd") })
         await transport.close()
+    }
+
+    @Test func `wire contract 4.2: a name that ends in _ignore_errors only changes how loudly it is logged`()
+        async throws
+    {
+        let lines = EventRecorder<String>()
+        let broker = InMemoryBroker()
+        let transport = InMemoryTransport(broker)
+        let server = RPCServer(
+            InMemoryTransport(broker),
+            target: .topic("vault", server: "a"),
+            endpoints: [RPCEndpoint { VaultRPC.look.handled { _ in "" } }],
+            logger: Logger(label: "test") { _ in Keeper(lines: lines) }
+        )
+        let ready = EventRecorder<Void>()
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run { ready.record(()) } }
+            try await ready.first(1)
+            let client = RPCClient(transport, target: .topic("vault"))
+            for name in ["absent", "absent_ignore_errors"] {
+                let error = await #expect(throws: RPCError.self) { _ = try await client.call(name) }
+                #expect(error?.code == .noSuchMethod)
+            }
+            server.stop()
+            try await group.waitForAll()
+        }
+        let levels = lines.events.filter { $0.contains("refused request") }.map { $0.prefix { $0 != " " } }
+        #expect(levels == ["info", "debug"])
+        await transport.close()
+    }
+
+    @Test func `questions about a server can be kept to its operators`() async throws {
+        let broker = InMemoryBroker()
+        var configuration = RPCServer.Configuration()
+        configuration.controlAccess = .users(["operator"])
+        try await withRPCServer(
+            on: InMemoryTransport(broker),
+            target: .topic("vault", server: "a"),
+            endpoints: [RPCEndpoint { VaultRPC.look.handled { _ in "" } }],
+            configuration: configuration
+        ) { _ async throws in
+            let control = Target.topic("vault", server: "a").control
+            let `operator` = RPCClient(InMemoryTransport(broker, user: "operator"), target: control)
+            #expect(try await `operator`.call(ControlRPC.info).host == "a")
+            let stranger = RPCClient(InMemoryTransport(broker, user: "mallory"), target: control)
+            for method in [ControlRPC.info.name, ControlRPC.stats.name, ControlRPC.ping.name] {
+                let denied = await #expect(throws: RPCError.self) { _ = try await stranger.call(method) }
+                #expect(denied?.code == .accessDenied)
+            }
+            let cancel = await #expect(throws: RPCError.self) {
+                _ = try await stranger.call(ControlRPC.cancel, ControlRPC.Cancellation(id: "1"))
+            }
+            #expect(cancel?.code == .accessDenied)
+        }
     }
 
     @Test func `wire contract 4.2: a refused name that begins with an underscore looks like no method`() async throws {
