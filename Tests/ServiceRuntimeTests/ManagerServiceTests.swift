@@ -62,6 +62,23 @@ struct ManagerServiceTests {
         }
     }
 
+    @Test func `a worker that is asked tells its manager's version and host`() async throws {
+        let manager = greeter
+        try await withManagerService(service(manager, host: "elsewhere")) { service in
+            let control = RPCClient(self.transport, target: service.target.control)
+            let info = try await control.call(ControlRPC.info)
+            #expect(info.host == "elsewhere")
+            #expect(info.managedHost == manager.host)
+            #expect(info.serviceVersion == manager.serviceVersion)
+            #expect(info.endpoints.first?.version == "2.5")
+            #expect(try await control.call(ControlRPC.ping).serviceVersion == manager.serviceVersion)
+        }
+        try await withManagerService(service(manager)) { service in
+            let info = try await RPCClient(self.transport, target: service.target.control).call(ControlRPC.info)
+            #expect(info.managedHost == nil)
+        }
+    }
+
     @Test func `the address may differ from the manager's host`() async throws {
         try await withManagerService(service(greeter, host: "elsewhere")) { service in
             #expect(service.target == .topic("greeting", server: "elsewhere"))
