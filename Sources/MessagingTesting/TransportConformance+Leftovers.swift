@@ -67,8 +67,8 @@ extension TransportConformance {
                     let token = self.handlers.token()
                     defer { withExtendedLifetime(token) {} }
                     self.started.record(arguments["number"]?.intValue ?? 0)
-                    // Longer than any caller waits.
-                    try await ContinuousClock().sleep(for: .milliseconds(300))
+                    // Until it is cancelled: its caller's time is over, or its caller is cancelled itself.
+                    try await ContinuousClock().sleep(for: .seconds(arguments["seconds"]?.doubleValue ?? 0))
                     return .null
                 }
             }
@@ -89,13 +89,15 @@ extension TransportConformance {
         }
 
         private func call(_ number: Int, _ client: RPCClient) async -> String {
-            let arguments: [String: JSONValue] = ["number": .integer(number)]
+            var arguments: [String: JSONValue] = ["number": .integer(number), "seconds": 3600]
             do {
                 switch number % 4 {
                 case 0: return try await client.call("good").stringValue ?? "-"
                 case 1: return try await client.call("bad").description
                 case 2: return try await client.call("hang", arguments, timeout: .milliseconds(100)).description
                 default:
+                    arguments["seconds"] = 0.3
+                    let arguments = arguments
                     return try await withThrowingTaskGroup(of: String.self) { group in
                         group.addTask { try await client.call("hang", arguments, timeout: .seconds(60)).description }
                         try await self.started.first(1) { $0 == number }

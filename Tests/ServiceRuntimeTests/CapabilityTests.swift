@@ -1,5 +1,6 @@
 import Logging
 import Messaging
+import MessagingTesting
 import Testing
 
 @testable import ServiceRuntime
@@ -15,7 +16,7 @@ struct CapabilityTests {
 
     private let transport = InMemoryTransport(InMemoryBroker())
     private let manager = VolumeManager()
-    private let clock = TestClock()
+    private let clock = VirtualClock()
     private let events = Events()
     private let log = TestLog()
 
@@ -70,7 +71,7 @@ struct CapabilityTests {
     @Test func `nothing is published before there is something, then it is at once`() async throws {
         try await withServices { service in
             let due = try await nextRun(of: service)
-            self.clock.advance(by: due)
+            self.clock.jump(by: due)
             _ = try await nextRun(of: service, after: due)
             #expect(self.events.all.isEmpty)
             try self.manager.updateServiceCapabilities(encoding: ["free_capacity_gb": 9])
@@ -96,7 +97,7 @@ struct CapabilityTests {
             await self.events.wait(for: free(10))
             for run in 2...3 {
                 let due = try await nextRun(of: service)
-                self.clock.advance(by: due - self.clock.now.offset)
+                self.clock.jump(by: due - self.clock.elapsed)
                 await self.events.wait(for: free(10), count: run)
                 _ = try await nextRun(of: service, after: due)
             }
@@ -150,7 +151,7 @@ struct CapabilityTests {
             let due = try await nextRun(of: service)
             broker.setBlocked(true)
             self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
-            self.clock.advance(by: due)
+            self.clock.jump(by: due)
             while service.periodicTaskStatuses.first?.isRunning != true { await Task.yield() }
         }
         // The report's own limit is `rpc_response_timeout`, a minute.

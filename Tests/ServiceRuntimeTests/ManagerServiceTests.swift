@@ -1,6 +1,7 @@
 import InMemoryLogging
 import Logging
 import Messaging
+import MessagingTesting
 import ServiceLifecycle
 import ServiceLifecycleTestKit
 import Testing
@@ -16,7 +17,7 @@ struct ManagerServiceTests {
     private let transport: InMemoryTransport
     private let events = Events()
     private let log = TestLog()
-    private let clock = TestClock()
+    private let clock = VirtualClock()
 
     init() {
         self.broker = InMemoryBroker()

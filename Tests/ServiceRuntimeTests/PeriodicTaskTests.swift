@@ -1,12 +1,13 @@
 import Logging
 import Messaging
+import MessagingTesting
 import Testing
 
 @testable import ServiceRuntime
 
 @Suite(.timeLimit(.minutes(1)))
 struct PeriodicTaskTests {
-    private let clock = TestClock()
+    private let clock = VirtualClock()
     private let events = Events()
     private let log = TestLog()
 
@@ -57,7 +58,7 @@ struct PeriodicTaskTests {
             for run in 1...3 {
                 await self.clock.waitForSleeper(until: .seconds(10 * run))
                 #expect(self.events.count(of: "a") == run - 1)
-                self.clock.advance(by: .seconds(10))
+                self.clock.jump(by: .seconds(10))
                 await self.events.wait(for: "a", count: run)
             }
         }
@@ -68,14 +69,14 @@ struct PeriodicTaskTests {
     @Test func `a task that runs immediately does not wait`() async throws {
         let context = try context(task("a", runImmediately: true))
         await withLoops(context) { await self.events.wait(for: "a") }
-        #expect(self.clock.now.offset == .zero)
+        #expect(self.clock.elapsed == .zero)
     }
 
     @Test func `a task that is not enabled never runs`() async throws {
         let context = try context(task("off", runImmediately: true, isEnabled: false), task("on"))
         await withLoops(context) {
             await self.clock.waitForSleeper(until: .seconds(10))
-            self.clock.advance(by: .seconds(10))
+            self.clock.jump(by: .seconds(10))
             await self.events.wait(for: "on")
         }
         #expect(self.events.all == ["on"])
@@ -88,9 +89,9 @@ struct PeriodicTaskTests {
             for run in 1...3 {
                 await self.clock.waitForSleeper(until: .seconds(10 * run))
                 await self.clock.waitForSleeper(until: .seconds(11 * run))
-                self.clock.advance(by: .seconds(10 * run) - self.clock.now.offset)
+                self.clock.jump(by: .seconds(10 * run) - self.clock.elapsed)
                 await self.events.wait(for: "bad", count: run)
-                self.clock.advance(by: .seconds(run))
+                self.clock.jump(by: .seconds(run))
                 await self.events.wait(for: "good", count: run)
             }
             await self.clock.waitForSleeper(until: .seconds(40))
@@ -108,7 +109,7 @@ struct PeriodicTaskTests {
         await withLoops(context) {
             for run in 1...3 {
                 await self.clock.waitForSleeper(until: .seconds(10 * run))
-                self.clock.advance(by: .seconds(10))
+                self.clock.jump(by: .seconds(10))
                 await self.events.wait(for: "a", count: run)
             }
             await self.clock.waitForSleeper(until: .seconds(40))
@@ -125,17 +126,17 @@ struct PeriodicTaskTests {
             for run in 1...6 {
                 await self.clock.waitForSleeper(until: .seconds(5 * run))
                 if run == 2 { await self.clock.waitForSleeper(until: .seconds(10)) }
-                self.clock.advance(by: .seconds(5))
+                self.clock.jump(by: .seconds(5))
                 await self.events.wait(for: "quick", count: run)
                 if run == 2 { await self.events.wait(for: "slow") }
             }
             #expect(self.events.count(of: "slow") == 1)
             #expect(context.status(of: "slow")?.isRunning == true)
-            self.clock.advance(by: .seconds(4))
+            self.clock.jump(by: .seconds(4))
             hang.release()
             // The points at 20 s and 30 s went by.
             await self.clock.waitForSleeper(until: .seconds(40))
-            self.clock.advance(by: .seconds(6))
+            self.clock.jump(by: .seconds(6))
             await self.events.wait(for: "slow", count: 2)
         }
         let status = try #require(context.status(of: "slow"))
@@ -148,10 +149,10 @@ struct PeriodicTaskTests {
         let context = try context(task("a"))
         await withLoops(context) {
             await self.clock.waitForSleeper(until: .seconds(10))
-            self.clock.advance(by: .seconds(3604))
+            self.clock.jump(by: .seconds(3604))
             await self.events.wait(for: "a")
             await self.clock.waitForSleeper(until: .seconds(3610))
-            self.clock.advance(by: .seconds(6))
+            self.clock.jump(by: .seconds(6))
             await self.events.wait(for: "a", count: 2)
         }
         #expect(self.events.count(of: "a") == 2)
@@ -171,9 +172,9 @@ struct PeriodicTaskTests {
         )
         await withLoops(context) {
             await self.clock.waitForSleeper(until: .seconds(10))
-            self.clock.advance(by: .seconds(10))
+            self.clock.jump(by: .seconds(10))
             await self.clock.waitForSleeper(until: .seconds(13))
-            self.clock.advance(by: .seconds(3))
+            self.clock.jump(by: .seconds(3))
             await self.events.wait(for: "cancelled")
             await self.clock.waitForSleeper(until: .seconds(20))
         }
@@ -194,12 +195,12 @@ struct PeriodicTaskTests {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await context.table.run(context, until: stop, gracePeriod: .seconds(4)) }
             await self.clock.waitForSleeper(until: .seconds(5))
-            self.clock.advance(by: .seconds(5))
+            self.clock.jump(by: .seconds(5))
             await self.clock.waitForSleeper(until: .seconds(8))
-            self.clock.advance(by: .seconds(3))
+            self.clock.jump(by: .seconds(3))
             for run in 1...2 {
                 await self.clock.waitForSleeper(until: .seconds(10 * run))
-                self.clock.advance(by: .seconds(10 * run) - self.clock.now.offset)
+                self.clock.jump(by: .seconds(10 * run) - self.clock.elapsed)
                 await self.events.wait(for: "other", count: run)
             }
             #expect(context.status(of: "stuck")?.failures == 1)
@@ -207,9 +208,9 @@ struct PeriodicTaskTests {
             stop.fulfil()
             // The grace period, and what is given to the cancelled.
             await self.clock.waitForSleeper(until: .seconds(24))
-            self.clock.advance(by: .seconds(4))
+            self.clock.jump(by: .seconds(4))
             await self.clock.waitForSleeper(until: .seconds(25))
-            self.clock.advance(by: .seconds(1))
+            self.clock.jump(by: .seconds(1))
         }
         #expect(self.events.count(of: "stuck") == 1)
         #expect(self.log.count(of: "periodic tasks do not end and are left behind") == 1)
@@ -228,7 +229,7 @@ struct PeriodicTaskTests {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await context.table.run(context, until: stop, gracePeriod: .seconds(5)) }
             await self.clock.waitForSleeper(until: .seconds(10))
-            self.clock.advance(by: .seconds(10))
+            self.clock.jump(by: .seconds(10))
             await self.events.wait(for: "a")
             stop.fulfil()
             // The grace period is running.
@@ -245,10 +246,10 @@ struct PeriodicTaskTests {
         let context = try PeriodicTaskContext(for: manager, clock: self.clock, logger: self.log.logger)
         #expect(try await manager.periodicTasks(context: context) == .seconds(10))
         #expect(self.events.all == [])
-        self.clock.advance(by: .seconds(12))
+        self.clock.jump(by: .seconds(12))
         #expect(try await manager.periodicTasks(context: context) == .seconds(8))
         #expect(self.events.all == ["a"])
-        self.clock.advance(by: .seconds(13))
+        self.clock.jump(by: .seconds(13))
         #expect(try await manager.periodicTasks(context: context) == .seconds(5))
         #expect(self.events.all.sorted() == ["a", "a", "b"])
     }
@@ -262,9 +263,9 @@ struct PeriodicTaskTests {
     @Test func `a round throws the error of a task only when asked to, after all have run`() async throws {
         let manager = TestManager(tasks: [task("bad") { throw TestFailure("no") }, task("good")])
         let context = try PeriodicTaskContext(for: manager, clock: self.clock, logger: self.log.logger)
-        self.clock.advance(by: .seconds(10))
+        self.clock.jump(by: .seconds(10))
         try await manager.periodicTasks(context: context)
-        self.clock.advance(by: .seconds(10))
+        self.clock.jump(by: .seconds(10))
         await #expect(throws: TestFailure.self) {
             try await manager.periodicTasks(context: context, raiseOnError: true)
         }

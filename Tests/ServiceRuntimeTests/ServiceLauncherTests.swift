@@ -1,5 +1,6 @@
 import Logging
 import Messaging
+import MessagingTesting
 import ServiceLifecycle
 import Synchronization
 import Testing
@@ -16,7 +17,7 @@ struct ServiceLauncherTests {
     private let transport = InMemoryTransport(InMemoryBroker())
     private let events = Events()
     private let log = TestLog()
-    private let clock = TestClock()
+    private let clock = VirtualClock()
 
     /// Launches services; a signal is sent each time `signal` is added to the events.
     private func launch(
@@ -105,7 +106,7 @@ struct ServiceLauncherTests {
                     events.add("signal")
                     try await gracefulShutdown()
                     await clock.waitForSleeper(until: .seconds(65))
-                    clock.advance(by: .seconds(65))
+                    clock.jump(by: .seconds(65))
                     try await Task.sleep(for: .seconds(600))
                 }
             ]
@@ -123,9 +124,10 @@ struct ServiceLauncherTests {
                     events.add("signal")
                     try await gracefulShutdown()
                     await clock.waitForSleeper(until: .seconds(65))
-                    clock.advance(by: .seconds(65))
-                    await clock.waitForSleeper(until: .seconds(70))
-                    clock.advance(by: .seconds(5))
+                    clock.jump(by: .seconds(65))
+                    // Although this task is cancelled by now.
+                    await Task { await clock.waitForSleeper(until: .seconds(70)) }.value
+                    clock.jump(by: .seconds(5))
                     await hang.wait()
                 }
             ]

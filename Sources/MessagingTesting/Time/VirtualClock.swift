@@ -10,7 +10,7 @@ internal import Synchronization
 /// let clock = VirtualClock()
 /// let broker = InMemoryBroker(clock: clock)
 /// …
-/// try await clock.waitForSleepers(1)
+/// await clock.waitForSleepers(1)
 /// await clock.advance(by: .seconds(600))
 /// ```
 ///
@@ -28,7 +28,7 @@ public final class VirtualClock: MessagingClock, Sendable {
     private struct Observer {
         let id: UInt64
         let isSatisfied: @Sendable ([Instant]) -> Bool
-        let continuation: CheckedContinuation<Void, any Error>
+        let continuation: CheckedContinuation<Void, Never>
     }
 
     private struct State {
@@ -139,39 +139,40 @@ public final class VirtualClock: MessagingClock, Sendable {
 
     /// Waits until at least so many tasks sleep: then what they did before is done, and the clock may be moved.
     ///
+    /// It ends early where the waiting task is cancelled.
+    ///
     /// - Parameter count: How many.
-    /// - Throws: `CancellationError`.
-    public func waitForSleepers(_ count: Int) async throws {
-        try await self.wait { $0.count >= count }
+    public func waitForSleepers(_ count: Int) async {
+        await self.wait { $0.count >= count }
     }
 
     /// Waits until a task sleeps until a time.
     ///
+    /// It ends early where the waiting task is cancelled.
+    ///
     /// - Parameter time: The time, counted from the clock's start.
-    /// - Throws: `CancellationError`.
-    public func waitForSleeper(until time: Duration) async throws {
+    public func waitForSleeper(until time: Duration) async {
         let deadline = self.start + time
-        try await self.wait { $0.contains(deadline) }
+        await self.wait { $0.contains(deadline) }
     }
 
-    private func wait(until isSatisfied: @escaping @Sendable ([Instant]) -> Bool) async throws {
+    private func wait(until isSatisfied: @escaping @Sendable ([Instant]) -> Bool) async {
         let id = self.state.withLock { $0.makeID() }
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let outcome = self.state.withLock { state -> Result<Void, any Error>? in
-                    if isSatisfied(state.sleepers.map(\.deadline)) { return .success(()) }
-                    if Task.isCancelled { return .failure(CancellationError()) }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                let isOver = self.state.withLock { state in
+                    if Task.isCancelled || isSatisfied(state.sleepers.map(\.deadline)) { return true }
                     state.observers.append(Observer(id: id, isSatisfied: isSatisfied, continuation: continuation))
-                    return nil
+                    return false
                 }
-                if let outcome { continuation.resume(with: outcome) }
+                if isOver { continuation.resume() }
             }
         } onCancel: {
             let observer = self.state.withLock { state -> Observer? in
                 guard let index = state.observers.firstIndex(where: { $0.id == id }) else { return nil }
                 return state.observers.remove(at: index)
             }
-            observer?.continuation.resume(throwing: CancellationError())
+            observer?.continuation.resume()
         }
     }
 
@@ -219,7 +220,8 @@ public final class VirtualClock: MessagingClock, Sendable {
     @discardableResult
     public func advanceToNextSleeper() async throws -> Duration {
         while true {
-            try await self.waitForSleepers(1)
+            await self.waitForSleepers(1)
+            try Task.checkCancellation()
             await self.settle()
             try Task.checkCancellation()
             // It may have been cancelled since.
@@ -298,11 +300,11 @@ public final class VirtualClock: MessagingClock, Sendable {
     private func settleByTime() async {
         var quietRounds = 0
         // Bounded, for those who look at the clock again and again.
-        for _ in 0..<2_000 where quietRounds < 3 {
+        for _ in 0..<2_000 where quietRounds < 5 {
             let uses = self.state.withLock(\.uses)
             for _ in 0..<8 { await Task.yield() }
             do {
-                try await Task.sleep(for: .milliseconds(1))
+                try await Task.sleep(for: .milliseconds(2))
             } catch {
                 return  // A detached task is not cancelled.
             }

@@ -45,7 +45,7 @@ struct CallMonitoringTests {
         try await bench.withServer(self.endpoint) { _ in
             try await bench.request(method, id: "m", monitor: 10)
             try await self.started.first(1)
-            try await bench.clock.waitForSleeper(until: .seconds(5))
+            await bench.clock.waitForSleeper(until: .seconds(5))
             await bench.clock.advance(by: .seconds(600))
             #expect(bench.heartbeats(of: "m") == 120)
             self.gate.record(())
@@ -61,7 +61,7 @@ struct CallMonitoringTests {
         try await bench.withServer(self.endpoint) { _ in
             try await bench.request("limited", id: "m", monitor: 4)
             try await self.started.first(1)
-            try await bench.clock.waitForSleepers(2)
+            await bench.clock.waitForSleepers(2)
             await bench.clock.advance(by: .seconds(6.5))
             #expect(bench.heartbeats(of: "m") == 3)
             await bench.clock.advance(by: .seconds(0.5))
@@ -98,7 +98,7 @@ struct CallMonitoringTests {
         try await bench.withServer(self.endpoint, configuration) { server in
             try await bench.request("wait", id: "m", monitor: 10)
             try await self.started.first(1)
-            try await bench.clock.waitForSleepers(1)
+            await bench.clock.waitForSleepers(1)
             server.stop()
             await bench.clock.advance(by: .seconds(19))
             // A stop lets it go on, and says so to the caller.
@@ -124,7 +124,7 @@ struct CallMonitoringTests {
             try await ready.first(1)
             try await bench.request("wait", id: "m", monitor: 10)
             try await self.started.first(1)
-            try await bench.clock.waitForSleepers(1)
+            await bench.clock.waitForSleepers(1)
             group.cancelAll()
             try await group.waitForAll()
         }
@@ -138,7 +138,7 @@ struct CallMonitoringTests {
         try await bench.withServer(self.endpoint) { server in
             try await bench.request("wait", id: "m", replyQueue: "gone", monitor: 10)
             try await self.started.first(1)
-            try await bench.clock.waitForSleepers(1)
+            await bench.clock.waitForSleepers(1)
             await bench.clock.advance(by: .seconds(30))
             self.gate.record(())
             // The reply is offered for a minute, outside of the handler's slot.

@@ -36,7 +36,7 @@ struct CallTimeTests {
                     #expect(error?.code == .timeout)
                 }
                 try await self.started.first(1)
-                try await bench.clock.waitForSleepers(1)
+                await bench.clock.waitForSleepers(1)
                 await bench.clock.advance(by: .seconds(59))
                 #expect(client.waitingCalls == 1)
                 await bench.clock.advance(by: .seconds(1))
@@ -61,7 +61,7 @@ struct CallTimeTests {
                     #expect(bench.clock.elapsed == .seconds(30))
                 }
                 try await self.started.first(1)
-                try await bench.clock.waitForSleepers(2)
+                await bench.clock.waitForSleepers(2)
                 await bench.clock.advance(by: .seconds(29))
                 #expect(client.waitingCalls == 1)
                 await bench.clock.advance(by: .seconds(1))
@@ -89,7 +89,7 @@ struct CallTimeTests {
                     #expect(bench.clock.elapsed == .seconds(8))
                 }
                 try await self.started.first(1)
-                try await bench.clock.waitForSleepers(2)
+                await bench.clock.waitForSleepers(2)
                 await bench.clock.advance(by: .seconds(10))
                 try await group.waitForAll()
             }

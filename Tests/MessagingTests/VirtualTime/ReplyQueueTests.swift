@@ -23,7 +23,7 @@ struct ReplyQueueTests {
         try await bench.withServer(self.endpoint) { _ in
             try await bench.request("work", id: "m", replyQueue: "late.raw")
             try await self.ran.first(1)
-            try await bench.clock.waitForSleeper(until: .milliseconds(250))
+            await bench.clock.waitForSleeper(until: .milliseconds(250))
             await bench.clock.advance(by: .seconds(30))
             #expect(bench.replies.events.isEmpty)
             try await bench.openReplyQueue("late")
@@ -38,7 +38,7 @@ struct ReplyQueueTests {
         try await bench.withServer(self.endpoint) { _ in
             try await bench.request("work", id: "m1", replyQueue: "gone.raw")
             try await bench.request("work", id: "m2", replyQueue: "impatient.raw", timeToLive: .seconds(5))
-            try await bench.clock.waitForSleepers(2)
+            await bench.clock.waitForSleepers(2)
             await bench.clock.advance(by: .seconds(5))
             // Now only the first is offered.
             #expect(bench.clock.sleepers == 1)
@@ -55,7 +55,7 @@ struct ReplyQueueTests {
         let bench = try await VirtualBench()
         try await bench.withServer(self.endpoint) { _ in
             try await bench.request("work", id: "m1", replyQueue: "gone.raw")
-            try await bench.clock.waitForSleepers(1)
+            await bench.clock.waitForSleepers(1)
             await bench.clock.advance(by: .seconds(61))
             // Remembered as gone: nobody waits for it any more.
             for number in 2...50 { try await bench.request("work", id: "m\(number)", replyQueue: "gone.raw") }
@@ -70,11 +70,11 @@ struct ReplyQueueTests {
             bench.broker.deleteQueue("gone.raw")
             try await bench.request("work", id: "m52", replyQueue: "gone.raw")
             // Since it was there, it is waited for again.
-            try await bench.clock.waitForSleepers(1)
+            await bench.clock.waitForSleepers(1)
             await bench.clock.advance(by: .seconds(61))
             await bench.clock.advance(by: .seconds(60))
             try await bench.request("work", id: "m53", replyQueue: "gone.raw")
-            try await bench.clock.waitForSleepers(1)
+            await bench.clock.waitForSleepers(1)
             // A server does not stop before its last replies were offered.
             await bench.clock.advance(by: .seconds(61))
         }
