@@ -68,7 +68,7 @@ extension TransportConformance {
                     defer { withExtendedLifetime(token) {} }
                     self.started.record(arguments["number"]?.intValue ?? 0)
                     // Until it is cancelled: its caller's time is over, or its caller is cancelled itself.
-                    try await ContinuousClock().sleep(for: .seconds(arguments["seconds"]?.doubleValue ?? 0))
+                    try await ContinuousClock().sleep(for: .seconds(3_600))
                     return .null
                 }
             }
@@ -89,15 +89,13 @@ extension TransportConformance {
         }
 
         private func call(_ number: Int, _ client: RPCClient) async -> String {
-            var arguments: [String: JSONValue] = ["number": .integer(number), "seconds": 3600]
+            let arguments: [String: JSONValue] = ["number": .integer(number)]
             do {
                 switch number % 4 {
                 case 0: return try await client.call("good").stringValue ?? "-"
                 case 1: return try await client.call("bad").description
                 case 2: return try await client.call("hang", arguments, timeout: .milliseconds(100)).description
                 default:
-                    arguments["seconds"] = 0.3
-                    let arguments = arguments
                     return try await withThrowingTaskGroup(of: String.self) { group in
                         group.addTask { try await client.call("hang", arguments, timeout: .seconds(60)).description }
                         try await self.started.first(1) { $0 == number }
