@@ -11,7 +11,7 @@ private struct TickingManager: Manager {
 
     var endpoint: RPCEndpoint { RPCEndpoint {} }
     var periodicTasks: [PeriodicTask] {
-        PeriodicTask("tick", every: .seconds(20)) { _ in self.ticks.record(()) }
+        PeriodicTask("tick", every: .seconds(20), jitter: 0) { _ in self.ticks.record(()) }
     }
 }
 
