@@ -45,10 +45,9 @@ final class Publisher: Sendable {
         do {
             try await self.declare(address, until: options.deadline)
             try await channel.publish(message, to: address, options: options)
-        } catch let error where error.code == .notFound {
-            guard let exchange = address.exchange else { throw error }
-            // The exchange was deleted since. The broker took nothing, so it can be sent again.
-            self.declared.withLock { _ = $0.remove(exchange.name) }
+        } catch let error where address.mayBeGone(error) {
+            // What had been declared was deleted since. The broker took nothing, so it can be sent again.
+            self.declared.withLock { $0.subtract(address.names) }
             try await self.declare(address, until: options.deadline)
             try await channel.publish(message, to: address, options: options)
         }
@@ -62,12 +61,12 @@ final class Publisher: Sendable {
             try await self.declare(exchange, until: deadline)
         }
         if let route = address.route {
-            try await self.once(route.queue.name + " of " + route.exchange.name) { () throws(AMQPError) in
+            try await self.once(route.name) { () throws(AMQPError) in
                 try await self.declarations.declare(route, logger: self.logger)
             }
         }
         if let queue = address.queue {
-            try await self.once("queue " + queue.name) { () throws(AMQPError) in
+            try await self.once(queue.declarationName) { () throws(AMQPError) in
                 try await self.declarations.declare(queue, logger: self.logger)
             }
         }
@@ -87,6 +86,32 @@ final class Publisher: Sendable {
         guard !self.declared.withLock({ $0.contains(name) }) else { return }
         try await body()
         self.declared.withLock { _ = $0.insert(name) }
+    }
+}
+
+extension Topology.Route {
+    fileprivate var name: String { self.queue.name + " of " + self.exchange.name }
+}
+
+extension Topology.Queue {
+    /// Apart from an exchange's of the same name.
+    fileprivate var declarationName: String { "queue " + self.name }
+}
+
+extension Topology.Address {
+    /// Under which names it is remembered what was declared.
+    fileprivate var names: [String] {
+        [self.exchange?.name, self.route?.name, self.queue?.declarationName].compactMap { $0 }
+    }
+
+    /// Whether an error may come of something that the publisher had declared and that is deleted.
+    fileprivate func mayBeGone(_ error: AMQPError) -> Bool {
+        switch error.code {
+        case .notFound: self.exchange != nil
+        // Where the queues are others' to declare, it only says that nobody serves the address.
+        case .unroutable: self.route != nil || self.queue != nil
+        default: false
+        }
     }
 }
 

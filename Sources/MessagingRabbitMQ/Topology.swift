@@ -143,7 +143,11 @@ struct Topology: Sendable {
     /// The queue for requests that were given up: it lasts, whatever the topic's own queue does.
     private func deadLetterQueue(_ topic: String) -> Queue {
         var arguments: AMQPTable = [:]
-        if case .quorum = self.configuration.queueProfile.kind { arguments["x-queue-type"] = "quorum" }
+        if case .quorum = self.configuration.queueProfile.kind {
+            arguments["x-queue-type"] = "quorum"
+            // Each look gives the letters back, which counts as a delivery; RabbitMQ 4 drops what was delivered 20 times.
+            arguments["x-delivery-limit"] = .int32(1_000_000)
+        }
         return Queue(name: Self.deadLetters(topic), isDurable: true, isAutoDeleted: false, arguments: arguments)
     }
 

@@ -100,6 +100,23 @@ extension TransportConformance {
             }
             #expect(runs.events.filter { $0 == "x" }.count == 1)
         },
+        Check("dead letters find their queue again after it was deleted, and so does what waits") { bench in
+            let transport = try await bench.transport()
+            let (_, received) = try await bench.listener("a", on: transport)
+            for round in 1...2 {
+                try await bench.send("letter", to: .deadLetters(topic: bench.topic), over: transport)
+                let status = try await transport.status(of: .deadLetters(topic: bench.topic), deadline: nil)
+                #expect(status?.messages == 1)
+                try await bench.harness.deleteQueue("\(bench.topic)_dead_letters")
+                try await transport.send(
+                    Message(body: Array("\(round)".utf8)),
+                    to: .queue("\(bench.topic).a"),
+                    options: SendOptions(isMandatory: true, deadline: .now + .seconds(20), delay: .milliseconds(250))
+                )
+                let seen = try await received.first(round)
+                #expect(seen.last?.text == "\(round)")
+            }
+        },
         Check("a copy is known by who sent its original") { bench in
             let users = EventRecorder<String?>()
             let transport = try await bench.transport()
