@@ -82,7 +82,7 @@ extension TransportConformance {
                 #expect(await failure { _ = try await client.call("note") } == "TypeError")
             }
         },
-        Check("a call that gets no reply ends at its timeout") { bench in
+        Check("wire contract 5.1: a call that gets no reply ends at its timeout") { bench in
             try await bench.withServer("a") { client in
                 // The first call also connects.
                 _ = try await client.call(Echo.host)
@@ -94,7 +94,7 @@ extension TransportConformance {
                 #expect(ContinuousClock.now - start < .seconds(10))
             }
         },
-        Check("a long call is watched by its monitor and outlives it") { bench in
+        Check("wire contract 4.4, 5.1: a long call is watched by its monitor and outlives it") { bench in
             try await bench.withServer("a") { client in
                 // Long enough for a machine that is busy with other tests to send a sign of life each half of it.
                 let watched = client.prepare { $0.callMonitorTimeout = .seconds(4) }

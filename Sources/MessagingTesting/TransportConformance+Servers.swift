@@ -3,7 +3,8 @@ internal import Testing
 
 extension TransportConformance {
     static let servers = [
-        Check("a stopped server finishes what runs and gives back what it had not started") { bench in
+        Check("wire contract 4.5: a stopped server finishes what runs and gives back what it had not started") {
+            bench in
             let started = EventRecorder<String>()
             let gate = EventRecorder<Void>()
             let ended = EventRecorder<String>()
@@ -71,7 +72,7 @@ extension TransportConformance {
                 try await running.first(10)
             }
         },
-        Check("a lost connection loses nothing and repeats nothing") { bench in
+        Check("wire contract 4.1: a lost connection loses nothing and repeats nothing") { bench in
             let transport = try await bench.transport()
             let ran = EventRecorder<String>()
             let gate = EventRecorder<Void>()
@@ -104,7 +105,7 @@ extension TransportConformance {
             // The last one was perhaps sent twice, where the connection was lost before its confirm.
             #expect(ran.events.filter { $0 != "last" }.count == 40)
         },
-        Check("a request that is delivered twice runs once") { bench in
+        Check("wire contract 4.1: a request that is delivered twice runs once") { bench in
             let transport = try await bench.transport()
             let ran = EventRecorder<String>()
             let endpoint = RPCEndpoint {
@@ -184,7 +185,8 @@ extension TransportConformance {
             ) { _ in try await started.first(2) }
             #expect(started.events == ["a", "b"])
         },
-        Check("bad requests do not stop a server, and are answered where they name who asks") { bench in
+        Check("wire contract 3.1, 4.3: bad requests do not stop a server, and are answered where they name who asks") {
+            bench in
             let transport = try await bench.transport()
             let replies = EventRecorder<Delivery>()
             // A listener's host queue serves as reply queue, so that the raw replies can be looked at.
@@ -227,7 +229,7 @@ extension TransportConformance {
                 #expect(try await client.call(Echo.host) == "a")
             }
         },
-        Check("a caller that has vanished holds nothing up") { bench in
+        Check("wire contract 4.3: a caller that has vanished holds nothing up") { bench in
             let transport = try await bench.transport()
             try await bench.withServer("a") { client in
                 for number in 1...100 {
@@ -245,7 +247,7 @@ extension TransportConformance {
                 #expect(try await client.call(Echo.host, timeout: .seconds(10)) == "a")
             }
         },
-        Check("a server without a host, and a second run of a server, are refused") { bench in
+        Check("wire contract 4.5: a server without a host, and a second run of a server, are refused") { bench in
             let transport = try await bench.transport()
             let error = await #expect(throws: RPCError.self) {
                 try await RPCServer(transport, target: .topic(bench.topic), endpoints: []).run()

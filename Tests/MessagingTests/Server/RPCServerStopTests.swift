@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct RPCServerStopTests {
     @Test(.timeLimit(.minutes(1)))
-    func `a server that waits for its broker can be stopped`() async throws {
+    func `wire contract 4.5: a server that waits for its broker can be stopped`() async throws {
         let transport = AbsentBroker()
         let server = RPCServer(transport, target: .topic("t", server: "h"), endpoints: [])
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test(.timeLimit(.minutes(1)))
-    func `what was acknowledged while the server's task was cancelled is run`() async throws {
+    func `wire contract 4.5: what was acknowledged while the server's task was cancelled is run`() async throws {
         let broker = InMemoryBroker()
         let transport = SlowAcknowledgement(InMemoryTransport(broker))
         let ran = EventRecorder<Void>()
