@@ -26,6 +26,8 @@ public struct MethodDescription: Codable, Sendable, Hashable {
     public var since: RPCVersion
     /// When a request is acknowledged: `at_most_once` or `at_least_once`.
     public var delivery: String
+    /// How often a request is tried at most; `nil` where it is run at most once.
+    public var attempts: Int?
     /// How many seconds a handler may run; `nil` for no limit.
     public var timeLimit: Double?
     /// Who may call it, in words; `anyone` if there is no rule.
@@ -36,7 +38,7 @@ public struct MethodDescription: Codable, Sendable, Hashable {
     public var result: JSONShape
 
     enum CodingKeys: String, CodingKey {
-        case name, since, delivery, access, arguments, result
+        case name, since, delivery, attempts, access, arguments, result
         case timeLimit = "time_limit"
     }
 }
@@ -51,7 +53,8 @@ extension RPCHandler {
         return MethodDescription(
             name: self.name,
             since: self.since,
-            delivery: self.delivery == .atMostOnce ? "at_most_once" : "at_least_once",
+            delivery: self.delivery.isAtLeastOnce ? "at_least_once" : "at_most_once",
+            attempts: self.delivery.isAtLeastOnce ? self.delivery.attempts : nil,
             timeLimit: self.timeLimit?.inSeconds,
             access: (self.access ?? access).description,
             arguments: shapes.arguments,
