@@ -13,9 +13,13 @@ public struct RPCHandler: Sendable {
     /// Who may call the method; `nil` for whom its endpoint lets in.
     public let access: AccessPolicy?
 
+    /// What this handler and its copies are known by, where comparing names would cost too much.
+    let identity = Identity()
     /// What arguments and result look like; found when it is asked for.
     let shapes: @Sendable () -> (arguments: JSONShape, result: JSONShape)
     var run: @Sendable (RPCContext, RawJSON) async throws -> RawJSON
+
+    final class Identity: Sendable {}
 
     /// Serves a method that is known by name only, with arguments and a result of any JSON.
     ///

@@ -53,17 +53,23 @@ final class RPCStatistics: Sendable {
     }
 
     private let methods: [Key: Method]
+    /// The same by what each handler is known by: names would have to be hashed at each request.
+    private let byHandler: [ObjectIdentifier: Method]
     private let others = Method(Key(namespace: nil, name: ""))
 
     init(_ endpoints: [RPCEndpoint]) {
         var methods: [Key: Method] = [:]
+        var byHandler: [ObjectIdentifier: Method] = [:]
         for endpoint in endpoints {
-            for name in endpoint.handlers.keys {
+            for (name, handler) in endpoint.handlers {
                 // One of several versions: to the caller it is one method.
                 let key = Key(namespace: endpoint.namespace, name: name)
-                if methods[key] == nil { methods[key] = Method(key) }
+                let method = methods[key] ?? Method(key)
+                methods[key] = method
+                byHandler[ObjectIdentifier(handler.identity)] = method
             }
         }
+        self.byHandler = byHandler
         self.methods = methods
     }
 
@@ -81,7 +87,7 @@ final class RPCStatistics: Sendable {
         receivedAt: ContinuousClock.Instant,
         now: ContinuousClock.Instant
     ) -> Run {
-        let method = self.method(handler.name, namespace: handler.namespace)
+        let method = self.byHandler[ObjectIdentifier(handler.identity)] ?? self.others
         method.change { figures in
             figures.started += 1
             figures.running += 1
