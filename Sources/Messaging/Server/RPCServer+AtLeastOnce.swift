@@ -125,17 +125,22 @@ extension RPCServer {
                 "request is given up and put among the dead letters",
                 metadata: self.metadata(of: job, ["attempts": "\(attempts)", "reason": "\(reason)"])
             )
-            if job.request.isCall {
-                await self.answer(job, with: .failure(RemoteFailure(describing: GivenUp(job, attempts: attempts))))
-            } else {
-                self.freeSlot()
-            }
+            self.freeSlot()
             let headers = self.headers(of: job, trail, reason: reason, error: error, at: now)
             isSent = await self.sendCopy(of: job, to: .deadLetters(topic: self.target.topic), headers, delay: nil)
         }
         guard isSent else { return await self.giveBack(job, listener: listener) }
         await memory.left()
         await self.acknowledge(job, isDone: false, listener: listener)
+        // Last of all: a caller that is gone is offered its answer for a while.
+        let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
+        if let address, case .deadLetters(let attempts, _) = onward {
+            let failure = ReplyPayload.failure(RemoteFailure(describing: GivenUp(job, attempts: attempts)))
+            let deadline = self.deadline(of: job.delivery)
+            if await !self.replySender.offer(failure, to: address, deadline: deadline) {
+                await self.replySender.insist(on: failure, to: address, deadline: deadline)
+            }
+        }
     }
 
     /// Puts a request off that cannot be run because nobody knows whether it was run before.
