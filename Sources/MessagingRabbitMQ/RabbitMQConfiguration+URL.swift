@@ -52,7 +52,8 @@ extension RabbitMQConfiguration {
         self.mirrorsQueues = url.flag("rabbit_ha_queues") ?? self.mirrorsQueues
         self.cancelsOnFailover = url.flag("enable_cancel_on_failover") ?? self.cancelsOnFailover
         self.repliesAreMandatory = url.flag("direct_mandatory_flag") ?? self.repliesAreMandatory
-        self.replyRetryLimit = url.integer("kombu_missing_consumer_retry_timeout").map { .seconds($0) }
+        // Every reply is offered once, and that takes its time as well.
+        self.replyRetryLimit = url.integer("kombu_missing_consumer_retry_timeout").map { .seconds(max(1, $0)) }
         self.compression = url.options["kombu_compression"].flatMap { CompressionAlgorithm(named: $0) }
             .map { MessageCompression(algorithm: $0) }
         if url.flag("use_queue_manager") == true {

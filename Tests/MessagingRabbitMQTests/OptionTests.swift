@@ -82,6 +82,8 @@ import Testing
     {
         let configuration = try self.configuration("kombu_missing_consumer_retry_timeout=7")
         #expect(configuration.replyRetryLimit == .seconds(7))
+        let none = try self.configuration("kombu_missing_consumer_retry_timeout=0")
+        #expect(none.replyRetryLimit == .seconds(1))
         #expect(RabbitMQTransport(configuration).replyRetryLimit == .seconds(7))
         #expect(RabbitMQTransport(try self.configuration("")).replyRetryLimit == nil)
     }
