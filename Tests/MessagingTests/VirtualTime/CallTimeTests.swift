@@ -146,6 +146,56 @@ struct CallTimeTests {
         }
         #expect(bench.clock.sleepers == 0)
     }
+
+    @Test func `a thousand good, refused, cancelled and timed-out calls leave nobody asleep and nothing running`()
+        async throws
+    {
+        let bench = try await VirtualBench()
+        let outcomes = EventRecorder<String>()
+        try await bench.withServer(self.endpoint) { server in
+            let client = self.client(bench)
+            _ = try await client.call("note")
+            let queues = bench.broker.queueNames
+            await withTaskGroup(of: Void.self) { group in
+                for number in 1...1_000 {
+                    group.addTask { outcomes.record(await self.outcome(of: number, client, bench.clock)) }
+                }
+                await bench.clock.advance(by: .seconds(180))
+            }
+            #expect(server.runningHandlers == 0)
+            #expect(client.waitingCalls == 0)
+            #expect(bench.clock.sleepers == 0)
+            #expect(bench.broker.queueNames == queues)
+            #expect(queues.allSatisfy { bench.broker.depth(of: $0) == 0 })
+        }
+        for outcome in ["done", "noSuchMethod", "cancelled", "timeout"] {
+            #expect(outcomes.events.count { $0 == outcome } == 250, "\(outcome)")
+        }
+    }
+
+    private func outcome(of number: Int, _ client: RPCClient, _ clock: VirtualClock) async -> String {
+        do {
+            switch number % 4 {
+            case 0: _ = try await client.call("note", timeout: .seconds(120))
+            case 1: _ = try await client.call("unknown", timeout: .seconds(120))
+            case 2: _ = try await client.call("wait", timeout: .seconds(5))
+            default:
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    group.addTask { _ = try await client.call("wait", timeout: .seconds(120)) }
+                    try await clock.sleep(for: .seconds(1))
+                    group.cancelAll()
+                    try await group.waitForAll()
+                }
+            }
+            return "done"
+        } catch is CancellationError {
+            return "cancelled"
+        } catch let error as RPCError {
+            return error.code.description
+        } catch {
+            return "\(error)"
+        }
+    }
 }
 
 extension RPCClient {
