@@ -56,6 +56,10 @@ extension RPCClient {
         do {
             reply = try await replies.reply(to: messageID)
         } catch let error as RPCError {
+            // Given up by its monitor, long before the server would notice that nobody waits any more.
+            if error.code == .timeout, self.transport.clock.now < deadline {
+                await self.cancel(messageID, takenBy: error.progress?.host)
+            }
             throw try self.explain(error, request)
         } catch is CancellationError {
             await self.cancel(messageID, takenBy: replies.progress(of: messageID)?.host)

@@ -48,11 +48,19 @@ public final class ReplyRouter: Sendable {
         var armedFor: ContinuousClock.Instant?
         var lateReplies = 0
         /// The replies to requests that everybody may answer, by message id.
-        var gatherings: [String: [ReplyPayload]] = [:]
+        var gatherings: [String: Gathering] = [:]
     }
 
-    /// No more replies to one request are kept.
+    private struct Gathering {
+        var replies: [ReplyPayload] = []
+        var size = 0
+        /// The ids of the messages, because a reply may arrive twice.
+        var seen: Set<String> = []
+    }
+
+    /// No more replies to one request are kept, and no more bytes of their results.
     private static let maximumGathered = 10_000
+    private static let maximumGatheredSize = 64 << 20
 
     /// Looks at the queue of a destination; set by the client that waits.
     package typealias Inspector = @Sendable (Destination, ContinuousClock.Instant) async -> QueueStatus?
@@ -159,23 +167,29 @@ public final class ReplyRouter: Sendable {
 
     /// Collects the replies to a request that everybody may answer, until ``gathered(_:)``.
     package func gather(_ id: String) {
-        self.state.withLock { $0.gatherings[id] = [] }
+        self.state.withLock { $0.gatherings[id] = Gathering() }
     }
 
     /// Ends the collection and answers the replies, in the order they came.
     package func gathered(_ id: String) -> [ReplyPayload] {
-        self.state.withLock { $0.gatherings.removeValue(forKey: id) } ?? []
+        self.state.withLock { $0.gatherings.removeValue(forKey: id)?.replies } ?? []
     }
 
     /// How many replies a collection has.
     package func gatheredCount(_ id: String) -> Int {
-        self.state.withLock { $0.gatherings[id]?.count ?? 0 }
+        self.state.withLock { $0.gatherings[id]?.replies.count ?? 0 }
     }
 
     private func isGathered(_ reply: ReplyPayload, _ id: String) -> Bool {
         self.state.withLock { state in
-            guard let count = state.gatherings[id]?.count else { return false }
-            if count < Self.maximumGathered { state.gatherings[id]?.append(reply) }
+            guard var gathering = state.gatherings.removeValue(forKey: id) else { return false }
+            defer { state.gatherings[id] = gathering }
+            let size = gathering.size + (reply.result?.bytes.count ?? 0)
+            guard gathering.replies.count < Self.maximumGathered, size <= Self.maximumGatheredSize,
+                reply.uniqueID.map({ gathering.seen.insert($0).inserted }) ?? true
+            else { return true }
+            gathering.size = size
+            gathering.replies.append(reply)
             return true
         }
     }

@@ -12,14 +12,32 @@ final class InFlight: Sendable {
 
     /// A task that is running.
     ///
-    /// `@unchecked Sendable`: `UnsafeCurrentTask.cancel()` may be called from any thread while the task lives. An entry is
-    /// used only under the lock, and its own task takes it out under the same lock before it ends.
-    private struct RunningTask: @unchecked Sendable {
-        let task: UnsafeCurrentTask
+    /// It has a lock of its own, because cancelling runs what the handler has put there for that case: other requests must
+    /// not wait for it.
+    private final class RunningTask: Sendable {
+        /// `@unchecked Sendable`: `UnsafeCurrentTask.cancel()` may be called from any thread while the task lives, and the
+        /// task takes itself out of `handle`, under its lock, before it ends.
+        private struct Handle: @unchecked Sendable {
+            let task: UnsafeCurrentTask
+        }
+
+        private let handle: Mutex<Handle?>
+
+        init(_ task: UnsafeCurrentTask?) {
+            self.handle = Mutex(task.map(Handle.init))
+        }
+
+        func cancel() {
+            self.handle.withLock { $0?.task.cancel() }
+        }
+
+        func end() {
+            self.handle.withLock { $0 = nil }
+        }
     }
 
     private struct Entry {
-        let task: RunningTask?
+        let task: RunningTask
         let messageID: String?
         /// Whom to tell, and when, that the request was taken.
         var announcement: (address: ReplyAddress, due: ContinuousClock.Instant)?
@@ -39,8 +57,10 @@ final class InFlight: Sendable {
         var entries: [UInt64: Entry] = [:]
         var byMessageID: [String: UInt64] = [:]
         var next: UInt64 = 0
-        /// Calls that were cancelled before they were started here; the oldest is overwritten at `oldest`.
-        var withdrawn: [String] = []
+        /// Calls that were cancelled before they were started here.
+        var withdrawn: Set<String> = []
+        /// The ids of `withdrawn` in the order they came; the oldest is overwritten at `oldest`.
+        var order: [String] = []
         var oldest = 0
         /// Wakes at `armedFor`; there is one only while something is due.
         var timer: Task<Void, Never>?
@@ -77,28 +97,35 @@ final class InFlight: Sendable {
     ///   - expiry: When the task is to be cancelled; `nil` for never.
     /// - Returns: The key for ``end(_:)``.
     func begin(messageID: String?, announceTo: ReplyAddress?, expiry: ContinuousClock.Instant?) -> UInt64 {
-        // A time in the future is not needed for what nobody wants to hear of.
         let announcement = announceTo.map { ($0, self.clock.now + Self.announceAfter) }
-        let task = withUnsafeCurrentTask { $0.map(RunningTask.init) }
-        return self.state.withLock { state in
+        let task = withUnsafeCurrentTask { RunningTask($0) }
+        let (key, isWithdrawn) = self.state.withLock { state in
             let key = state.next
             state.next += 1
-            let entry = Entry(task: task, messageID: messageID, announcement: announcement, expiry: expiry)
+            var entry = Entry(task: task, messageID: messageID, announcement: announcement, expiry: expiry)
+            if let messageID {
+                state.byMessageID[messageID] = key
+                // It was cancelled on its way here.
+                if state.withdrawn.remove(messageID) != nil { entry.withdrawal = .cancelled }
+            }
             state.entries[key] = entry
-            if let messageID { state.byMessageID[messageID] = key }
-            if let due = entry.due { self.arm(&state, for: due) }
-            return key
+            if entry.withdrawal == nil, let due = entry.due { self.arm(&state, for: due) }
+            return (key, entry.withdrawal != nil)
         }
+        if isWithdrawn { task.cancel() }
+        return key
     }
 
     /// Notes that a request has ended; answers why, if it was cancelled here.
     func end(_ key: UInt64) -> Withdrawal? {
-        self.state.withLock { state in
+        let entry = self.state.withLock { state -> Entry? in
             guard let entry = state.entries.removeValue(forKey: key) else { return nil }
             if let id = entry.messageID, state.byMessageID[id] == key { state.byMessageID[id] = nil }
             // The timer is left to fire in vain: calls that follow one another closely would pay for each.
-            return entry.withdrawal
+            return entry
         }
+        entry?.task.end()
+        return entry?.withdrawal
     }
 
     /// Cancels a call; one that is not here is not started if it still comes.
@@ -106,26 +133,37 @@ final class InFlight: Sendable {
     /// - Parameter messageID: The call's id.
     /// - Returns: Whether it was running here.
     func cancel(_ messageID: String) -> Bool {
-        self.state.withLock { state in
+        let task = self.state.withLock { state -> RunningTask? in
             guard let key = state.byMessageID[messageID], var entry = state.entries[key] else {
-                if state.withdrawn.count < Self.maximumWithdrawn {
-                    state.withdrawn.append(messageID)
-                } else {
-                    state.withdrawn[state.oldest] = messageID
-                    state.oldest = (state.oldest + 1) % Self.maximumWithdrawn
-                }
-                return false
+                Self.withdraw(messageID, &state)
+                return nil
             }
             entry.withdrawal = .cancelled
             state.entries[key] = entry
-            entry.task?.task.cancel()
-            return true
+            return entry.task
+        }
+        task?.cancel()
+        return task != nil
+    }
+
+    private static func withdraw(_ messageID: String, _ state: inout State) {
+        guard state.withdrawn.insert(messageID).inserted else { return }
+        if state.order.count < Self.maximumWithdrawn {
+            state.order.append(messageID)
+        } else {
+            state.withdrawn.remove(state.order[state.oldest])
+            state.order[state.oldest] = messageID
+            state.oldest = (state.oldest + 1) % Self.maximumWithdrawn
         }
     }
 
-    /// Whether a call was cancelled before it was started.
+    /// Whether a call was cancelled: before it was started, or while it runs.
     func isWithdrawn(_ messageID: String) -> Bool {
-        self.state.withLock { !$0.withdrawn.isEmpty && $0.withdrawn.contains(messageID) }
+        self.state.withLock { state in
+            if state.withdrawn.contains(messageID) { return true }
+            guard let key = state.byMessageID[messageID] else { return false }
+            return state.entries[key]?.withdrawal != nil
+        }
     }
 
     // MARK: Time
@@ -149,8 +187,9 @@ final class InFlight: Sendable {
 
     private func handleDue() async {
         let now = self.clock.now
-        let addresses: [ReplyAddress] = self.state.withLock { state in
+        let (addresses, expired): ([ReplyAddress], [RunningTask]) = self.state.withLock { state in
             var addresses: [ReplyAddress] = []
+            var expired: [RunningTask] = []
             var next: ContinuousClock.Instant?
             for (key, var entry) in state.entries {
                 if let announcement = entry.announcement, announcement.due <= now {
@@ -161,16 +200,23 @@ final class InFlight: Sendable {
                 if entry.withdrawal == nil, let expiry = entry.expiry, expiry <= now {
                     entry.withdrawal = .expired
                     state.entries[key] = entry
-                    entry.task?.task.cancel()
+                    expired.append(entry.task)
                 }
                 if let due = entry.due { next = next.map { min($0, due) } ?? due }
             }
+            // The timer is this one, or one that replaced it while it fired; there must not be two.
+            state.timer?.cancel()
             state.timer = nil
             state.armedFor = nil
             if let next { self.arm(&state, for: next) }
-            return addresses
+            return (addresses, expired)
         }
-        for address in addresses { await self.announce(address) }
+        for task in expired { task.cancel() }
+        guard !addresses.isEmpty else { return }
+        // Not in the timer's task, which may just have been cancelled; each announcement is bounded in time.
+        await Task(executorPreference: preferredTaskExecutor) { [announce] in
+            for address in addresses { await announce(address) }
+        }.value
     }
 
     /// Lets the timer go; to be called when nothing runs any more.

@@ -72,6 +72,8 @@ extension RPCServer {
                 attempt: attempt,
                 journalKey: job.handler.delivery.isAtLeastOnce ? self.journalKey(of: job) : nil
             )
+            // Cancelled on its way here: it is not started.
+            if Task.isCancelled, let id = request.messageID, self.inFlight.isWithdrawn(id) { throw CancellationError() }
             let result = try await RequestDeadline.$current.withValue(deadline) {
                 try await self.run(job.handler, context, request.args)
             }

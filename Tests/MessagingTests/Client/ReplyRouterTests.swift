@@ -77,3 +77,15 @@ import Testing
         Delivery(body: ReplyPayload.result(.null).encoded(messageID: id), token: Delivery.Token(tag: 1))
     }
 }
+
+extension ReplyRouterTests {
+    @Test func `a reply that arrives twice counts once among the answers of all`() {
+        let router = ReplyRouter()
+        router.gather("1")
+        let body = ReplyPayload.result(.null).encoded(messageID: "1", uniqueID: "a")
+        let other = ReplyPayload.result(.null).encoded(messageID: "1", uniqueID: "b")
+        router.receive([body, body, other].map { Delivery(body: $0, token: .init(tag: 1)) })
+        #expect(router.gatheredCount("1") == 2)
+        #expect(router.gathered("1").map(\.uniqueID) == ["a", "b"])
+    }
+}

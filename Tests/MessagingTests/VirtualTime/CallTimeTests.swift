@@ -12,7 +12,12 @@ struct CallTimeTests {
         RPCEndpoint {
             RPCHandler("wait") { context, _ in
                 self.started.record("wait")
-                try await self.gate.first(1)
+                do {
+                    try await self.gate.first(1)
+                } catch {
+                    self.started.record("cancelled")
+                    throw error
+                }
                 return "done"
             }
             RPCHandler("note") { _, _ in
@@ -71,7 +76,7 @@ struct CallTimeTests {
         }
     }
 
-    @Test func `wire contract 5.1: a server that falls silent ends the call by its monitor`() async throws {
+    @Test func `wire contract 5.1: a server that falls silent ends the call by its monitor, and is told so`() async throws {
         let bench = try await VirtualBench()
         let faulty = FaultyTransport(InMemoryTransport(bench.broker))
         // From the fourth on nothing of what the server sends arrives.
@@ -93,6 +98,9 @@ struct CallTimeTests {
                 await bench.clock.advance(by: .seconds(10))
                 try await group.waitForAll()
             }
+            // Nobody waits any more, and its server is told.
+            let events = try await self.started.first(2)
+            #expect(events == ["wait", "cancelled"])
             self.gate.record(())
         }
     }
