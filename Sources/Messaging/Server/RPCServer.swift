@@ -185,13 +185,13 @@ public final class RPCServer: Sendable {
 
     private func serve(_ target: Target, onReady: @Sendable () async throws -> Void) async throws {
         guard let listener = try await self.listen(on: target) else { return }
+        self.life.listens()
         do {
             try await onReady()
         } catch {
             await self.release(listener)
             throw error
         }
-        self.life.listens()
         self.logger.log(level: self.side.logLevel, "serving")
         await withTaskCancellationHandler {
             await self.serveUntilStopped(listener)
