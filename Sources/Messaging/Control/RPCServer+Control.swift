@@ -57,6 +57,8 @@ extension RPCServer {
 
     private func makeControlServer() -> RPCServer {
         var configuration = Configuration()
+        // Questions are short, and anybody can ask.
+        configuration.limits.bodySize = 64 << 10
         // Its handlers wait for nothing.
         configuration.concurrency = 4
         configuration.prefetch = 16
@@ -80,7 +82,10 @@ extension RPCServer {
             ControlRPC.ping.handled { _ in self.presence }
             ControlRPC.info.handled { _ in self.info }
             ControlRPC.stats.handled { _ in self.currentStatistics }
-            ControlRPC.cancel.handled { _, call in self.cancelCall(call.id) }
+            ControlRPC.cancel.handled { _, call in
+                guard call.id.utf8.count <= RPCLimits.idLength else { throw CancellationRefused() }
+                return self.cancelCall(call.id)
+            }
         }
     }
 
@@ -143,6 +148,17 @@ extension RPCServer {
             methods: self.statistics.methodStatistics(),
             refusals: self.statistics.otherRefusals(),
             expired: self.statistics.otherExpired()
+        )
+    }
+}
+
+/// The id of a call to cancel is longer than that of any call that is run; it is not remembered.
+private struct CancellationRefused: Error, RemoteFailureConvertible {
+    var remoteFailure: RemoteFailure {
+        RemoteFailure(
+            className: "LimitExceeded",
+            module: RemoteFailure.refusalModule,
+            message: "the id has more than \(RPCLimits.idLength) bytes, the server's limit"
         )
     }
 }

@@ -3,6 +3,8 @@
 /// The caller is told (``RPCError/Code/limitExceeded``) where the request says whom to tell.
 public struct RPCLimits: Sendable, Hashable {
     /// The longest body in bytes; 128 MiB by default, RabbitMQ's own limit before version 4, which has 16 MiB.
+    ///
+    /// A compressed body is decompressed first, to at most 128 MiB, one at a time.
     public var bodySize = 128 << 20
     /// The deepest nesting of arrays and objects in a request, of which the arguments' own object is the second; 256 by
     /// default, 512 at most.
@@ -13,6 +15,8 @@ public struct RPCLimits: Sendable, Hashable {
     public var contextEntries = 256
     /// The longest name of a method, namespace, argument or context entry, in bytes; 255 by default.
     public var nameLength = 255
+    /// The longest id of a message or a call, in bytes; ids are remembered, and clients make theirs of 32.
+    static let idLength = 255
 
     /// Creates the defaults.
     public init() {}
@@ -55,6 +59,11 @@ extension RPCLimits {
     }
 
     private func check(_ request: RequestPayload) throws(JSONError) {
+        for (id, name) in [
+            (request.uniqueID, "_unique_id"), (request.messageID, "_msg_id"), (request.replyQueue, "_reply_q"),
+        ] where (id?.utf8.count ?? 0) > Self.idLength {
+            throw self.exceeded("the request's \(name) has more than \(Self.idLength) bytes")
+        }
         try self.check(name: request.method, as: "method")
         if let namespace = request.namespace { try self.check(name: namespace, as: "namespace") }
         if case .raw(let context) = request.context {

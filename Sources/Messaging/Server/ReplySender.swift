@@ -6,9 +6,10 @@ struct ReplyAddress: Sendable, Hashable {
     let messageID: String
     let queue: String
 
-    /// Answers `nil` where the request is a cast, or names no queue to reply to.
+    /// Answers `nil` where the request is a cast, or names no queue to reply to, or is not to be remembered: too long.
     init?(messageID: String?, queue: String?) {
-        guard let messageID, !messageID.isEmpty, let queue, !queue.isEmpty, queue.utf8.count <= 255 else { return nil }
+        guard let messageID, !messageID.isEmpty, messageID.utf8.count <= RPCLimits.idLength else { return nil }
+        guard let queue, !queue.isEmpty, queue.utf8.count <= 255 else { return nil }
         self.messageID = messageID
         self.queue = queue
     }
@@ -38,6 +39,12 @@ final class ReplySender: Sendable {
         var waiting = 0
     }
 
+    /// How many replies were offered once and no more, because too many queues were being asked already.
+    private let unasked = Mutex(0)
+
+    /// As many queues are asked again and again: a peer may name a new one with each call.
+    static let maximumAsked = 256
+
     /// More replies than this do not wait for one queue.
     private static let maximumWaiting = 1_000
 
@@ -57,6 +64,9 @@ final class ReplySender: Sendable {
         self.retryLimit = retryLimit
         self.logger = logger
     }
+
+    /// How many replies were dropped because too many queues were being asked.
+    var droppedForOthers: Int { self.unasked.withLock(\.self) }
 
     /// What became of a reply that was offered.
     private enum Attempt {
@@ -107,13 +117,25 @@ final class ReplySender: Sendable {
     /// Offers a reply that was not taken again, until it is or the caller has given up.
     func insist(on reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
         let limit = self.limit(deadline)
-        let (verdict, isFirst, isCrowded) = self.asked.withLock { asked in
+        let place = self.asked.withLock { asked -> (verdict: Verdict, isFirst: Bool, isCrowded: Bool)? in
             let isFirst = asked[address.queue] == nil
+            guard !isFirst || asked.count < Self.maximumAsked else { return nil }
             var verdict = asked[address.queue] ?? Verdict()
             let isCrowded = verdict.waiting >= Self.maximumWaiting
             verdict.waiting += isCrowded ? 0 : 1
             asked[address.queue] = verdict
             return (verdict, isFirst, isCrowded)
+        }
+        guard let (verdict, isFirst, isCrowded) = place else {
+            let count = self.unasked.withLock { count in
+                count += 1
+                return count
+            }
+            self.logger.debug(
+                "the reply is dropped: too many reply queues are missing",
+                metadata: ["queue": "\(address.queue)", "dropped": "\(count)"]
+            )
+            return
         }
         if isFirst {
             let isBack = await self.repeatOffer(of: reply, to: address, until: limit)

@@ -66,7 +66,8 @@ struct PayloadMembers {
         } else if member.hasKey("_unique_id") {
             self.uniqueID = value.stringValue
         } else if member.hasKey("_host") {
-            self.host = value.stringValue
+            // It is remembered, and shown to people; DNS knows none as long.
+            self.host = value.stringValue.flatMap { $0.utf8.count <= 255 ? $0 : nil }
         } else if member.hasKey("result") {
             self.result = value
         } else if member.hasKey("failure") {

@@ -72,6 +72,52 @@ import Testing
         expectRefusal(request("m", context: ["five5": 1]), by: names, because: "context entry")
     }
 
+    @Test func `ids that would be remembered are short`() throws {
+        let (longest, long) = (String(repeating: "i", count: 255), String(repeating: "i", count: 256))
+        var request = self.request()
+        (request.uniqueID, request.messageID, request.replyQueue) = (longest, longest, longest)
+        let taken = try RPCLimits().read(delivery(request))
+        #expect(ReplyAddress(messageID: taken.messageID, queue: taken.replyQueue) != nil)
+
+        request = self.request()
+        request.uniqueID = long
+        expectRefusal(request, by: RPCLimits(), because: "_unique_id")
+        for path in [\RequestPayload.messageID, \.replyQueue] {
+            request = self.request()
+            request[keyPath: path] = long
+            let error = #expect(throws: WireError.self) { _ = try RPCLimits().read(delivery(request)) }
+            #expect(error?.refusalKind == .limitExceeded)
+            // Nobody can be told without that the id is remembered.
+            #expect(ReplyAddress(messageID: error?.messageID, queue: error?.replyQueue) == nil)
+        }
+    }
+
+    @Test func `questions about a server are short, and so are the ids of calls to cancel`() async throws {
+        let broker = InMemoryBroker()
+        let transport = InMemoryTransport(broker)
+        try await withRPCServer(
+            on: InMemoryTransport(broker),
+            target: .topic("t", server: "a"),
+            endpoints: [RPCEndpoint { RPCHandler("echo") { _, arguments in arguments } }]
+        ) { _ async throws in
+            let target = Target.topic("t", server: "a").control
+            let control = RPCClient(transport, target: target).prepare { $0.timeout = .seconds(10) }
+            #expect(try await control.call("cancel", ["id": .string(String(repeating: "i", count: 255))]) == false)
+            for length in [256, 64 << 10] {
+                let id = JSONValue.string(String(repeating: "i", count: length))
+                let error = await #expect(throws: RPCError.self) { _ = try await control.call("cancel", ["id": id]) }
+                #expect(error?.code == .limitExceeded)
+            }
+            let padding = JSONValue.string(String(repeating: "x", count: 64 << 10))
+            let error = await #expect(throws: RPCError.self) {
+                _ = try await control.call("ping", ["padding": padding])
+            }
+            #expect(error?.code == .limitExceeded)
+            #expect(error?.failure?.message.contains("bytes") == true)
+        }
+        await transport.close()
+    }
+
     @Test func `many small arguments are found wherever they stand`() {
         let limits = limits { $0.arguments = 300 }
         let args = Dictionary(uniqueKeysWithValues: (0...300).map { ("\($0)", JSONValue.integer(0)) })

@@ -52,6 +52,15 @@ import Testing
         }
     }
 
+    @Test func `a host's name that is too long to be one is ignored`() throws {
+        for (length, isTaken) in [(255, true), (256, false)] {
+            let host = String(repeating: "h", count: length)
+            let reply = try self.decode(#""result": null, "failure": null, "ending": false, "_host": "\#(host)""#)
+            #expect(reply.isHeartbeat)
+            #expect(reply.host == (isTaken ? host : nil))
+        }
+    }
+
     @Test func `a heartbeat goes out as oslo's`() throws {
         let body = ReplyPayload.heartbeat.encoded(messageID: "i", uniqueID: "u")
         let payload = try Envelope(decoding: body, contentType: "application/json").payload
