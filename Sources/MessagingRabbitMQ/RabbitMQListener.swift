@@ -22,7 +22,8 @@ final class RabbitMQListener: Listener {
         logger: Logger,
         onDeliveries: @escaping @Sendable ([Delivery]) -> Void
     ) async throws(AMQPError) {
-        let unpacker = Unpacker(onDeliveries)
+        // Who looks at one queue takes all that he wants to see before he settles any of it.
+        let unpacker = Unpacker(awaitsSettling: queues.count > 1, onDeliveries)
         let stream = queues.contains(where: \.isStream) ? StreamPosition() : nil
         let channel = try await connection.openChannel()
         do {
@@ -102,6 +103,7 @@ final class RabbitMQListener: Listener {
     }
 
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery] {
+        defer { self.unpacker.settled(deliveries) }
         guard let generation = deliveries.first?.token.generation else { return [] }
         guard deliveries.allSatisfy({ $0.token.generation == generation }) else {
             // Around a reconnect: what came before it must not decide about what came after it.
@@ -122,6 +124,7 @@ final class RabbitMQListener: Listener {
     }
 
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
+        defer { self.unpacker.settled(deliveries) }
         // Where the connection is gone, the broker has taken back what it had handed out.
         await briefly("give back deliveries", logger: self.logger) {
             for delivery in deliveries where try await self.channel.reject(delivery.tag, requeue: requeue) {

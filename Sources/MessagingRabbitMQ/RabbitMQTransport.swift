@@ -315,7 +315,7 @@ public final class RabbitMQTransport: Transport {
     ) async throws -> ReplyQueue {
         let lease = try topology.takeNumber()
         let queue = topology.transientQueue("reply_", stableName: lease?.suffix)
-        let unpacker = Unpacker { replies.receive($0) }
+        let unpacker = Unpacker(awaitsSettling: false) { replies.receive($0) }
         let channel = try await connection.openChannel()
         do {
             try await channel.declare(queue, logger: logger)

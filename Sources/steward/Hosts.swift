@@ -42,8 +42,7 @@ struct Hosts: SessionCommand {
             let answers = try await RPCClient(means.transport, target: target.control, logger: means.logger)
                 .gather(ControlRPC.ping, within: limit.duration)
             // An answer that is not one of a Steward worker is none of a worker that can be listed.
-            let hosts = answers.compactMap { try? $0.result.get() }
-                .sorted { ($0.host, $0.incarnation) < ($1.host, $1.incarnation) }
+            let hosts = Self.distinct(answers.compactMap { try? $0.result.get() })
             guard !hosts.isEmpty else {
                 throw RPCError(.noSuchServer, "\(target.absence) that answers within \(limit) s")
             }
@@ -55,6 +54,13 @@ struct Hosts: SessionCommand {
             }
             return .report(list, text: Self.text(hosts))
         }
+    }
+
+    /// The hosts in order; one that has answered twice, because its answer was delivered twice, is one.
+    static func distinct(_ hosts: [ControlRPC.Presence]) -> [ControlRPC.Presence] {
+        var seen: Set<[String]> = []
+        return hosts.filter { seen.insert([$0.host, $0.incarnation]).inserted }
+            .sorted { ($0.host, $0.incarnation) < ($1.host, $1.incarnation) }
     }
 
     static func text(_ hosts: [ControlRPC.Presence]) -> String {

@@ -75,8 +75,11 @@ enum Outcome: Sendable {
         }
     }
 
-    /// What people read: a result on standard output, a failure on standard error.
-    var text: String {
+    /// What people read: a result on standard output, a failure on standard error; nothing in it is a command to their
+    /// terminals.
+    var text: String { self.rawText.printableLines }
+
+    private var rawText: String {
         switch self {
         case .result(.string(let text)): text
         case .result(let value): value.indented
@@ -96,7 +99,7 @@ enum Outcome: Sendable {
         guard case .failed(let failure) = self, let remote = failure.remote, !remote.traceback.isEmpty else {
             return nil
         }
-        return remote.traceback.joined()
+        return remote.traceback.joined().printableLines
     }
 }
 

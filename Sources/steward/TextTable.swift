@@ -45,15 +45,17 @@ func listing(_ pairs: [(String, String?)]) -> String {
 
 extension String {
     /// The text without what a terminal would take for commands: it may come from anybody.
-    var printable: String {
-        guard self.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return self }
-        return String(
-            String.UnicodeScalarView(
-                self.unicodeScalars.map { scalar in
-                    scalar.properties.generalCategory == .control ? "?" : scalar
-                }
-            )
-        )
+    var printable: String { self.withoutControls(except: []) }
+
+    /// The same for a text of several lines, which keeps their ends, and tabs.
+    var printableLines: String { self.withoutControls(except: ["\n", "\t"]) }
+
+    private func withoutControls(except kept: [Unicode.Scalar]) -> String {
+        func isCommand(_ scalar: Unicode.Scalar) -> Bool {
+            scalar.properties.generalCategory == .control && !kept.contains(scalar)
+        }
+        guard self.unicodeScalars.contains(where: isCommand) else { return self }
+        return String(String.UnicodeScalarView(self.unicodeScalars.map { isCommand($0) ? "?" : $0 }))
     }
 }
 

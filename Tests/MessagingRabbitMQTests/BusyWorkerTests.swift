@@ -20,6 +20,7 @@ import Testing
             }
             let times = try await worker.measure(whileRunning: 4)
             print("all slots waiting: \(times)")
+            #expect(times.median < .milliseconds(100))
             #expect(times.slowest < .seconds(1))
         }
     }
@@ -41,6 +42,7 @@ import Testing
                 }
                 let times = try await worker.measure(whileRunning: threads)
                 print("all threads computing: \(times)")
+                #expect(times.median < .milliseconds(100))
                 #expect(times.slowest < .seconds(1))
                 #expect(ContinuousClock.now < limit, "the handlers were through before the measurement was")
             }
@@ -62,6 +64,12 @@ private struct BusyWorker: Sendable {
     struct Times: Sendable, CustomStringConvertible {
         var pings: [Duration] = []
         var stats: [Duration] = []
+
+        /// What is promised; the slowest may meet a machine that is busy with something else.
+        var median: Duration {
+            let sorted = (self.pings + self.stats).sorted()
+            return sorted.isEmpty ? .seconds(3600) : sorted[sorted.count / 2]
+        }
 
         var slowest: Duration { (self.pings + self.stats).max() ?? .seconds(3600) }
 

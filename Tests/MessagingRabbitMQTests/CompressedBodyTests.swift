@@ -135,6 +135,32 @@ import Testing
         }
     }
 
+    @Test func `bodies are decompressed only while little of what was decompressed is unsettled`() async throws {
+        let packed = try await CompressionAlgorithm.gzip.compress([UInt8](repeating: 0x20, count: 600))
+        let deliveries = (1...24).map { number in
+            Delivery(body: packed, compression: "application/x-gzip", token: Delivery.Token(tag: number))
+        }
+        let handed = EventRecorder<Delivery>()
+        let unpacker = Unpacker(limit: 1_000, awaitsSettling: true) { handed.record($0) }
+        unpacker.receive(deliveries)
+        for settled in 0..<deliveries.count {
+            let count = min(settled + 2, deliveries.count)
+            let arrived = try await handed.first(count)
+            #expect(arrived.map(\.token.tag) == (1...UInt64(count)).map(\.self))
+            #expect(arrived[settled].body.count == 600)
+            if settled < 3 { try await Task.sleep(for: .milliseconds(50)) }
+            #expect(handed.events.count == count)
+            unpacker.settled([arrived[settled]])
+        }
+        await unpacker.close()
+        // Nobody settles what is not acknowledged.
+        let replies = EventRecorder<Delivery>()
+        let free = Unpacker(limit: 1_000, awaitsSettling: false) { replies.record($0) }
+        free.receive(deliveries)
+        #expect(try await replies.first(24).count == 24)
+        await free.close()
+    }
+
     // MARK: Support
 
     /// Lends a server of topic `packed`, a channel to publish at it, and the answers to ``replyQueue``.

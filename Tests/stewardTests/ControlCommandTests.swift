@@ -99,6 +99,13 @@ private func message(_ arguments: [String]) -> String? {
         )
     }
 
+    @Test func `a host whose answer came twice is one`() throws {
+        let answer = try RawJSON(checking: Array(Self.presence.utf8)).decode(ControlRPC.Presence.self)
+        var restarted = answer
+        restarted.incarnation = "7f"
+        #expect(Hosts.distinct([answer, restarted, answer]).map(\.incarnation) == ["7f", "8a"])
+    }
+
     @Test func `stats are a table with a line for each method`() throws {
         let text = #"""
             {"topic": "T", "host": "h", "incarnation": "8a", "uptime": 60, "running": 1, "concurrency": 4, "waiting": 0,

@@ -55,6 +55,22 @@ import Testing
         #expect(outcome.text == "\(kind): so it is")
     }
 
+    @Test func `what a peer sent gives no commands to the terminal`() {
+        let hostile = RemoteFailure(
+            className: "E\u{1b}[2J",
+            module: "m\u{7}",
+            message: "\u{1b}]0;title\u{7}one\r\n\ttwo\u{9b}31m",
+            traceback: ["Traceback:\n", "  \u{1b}[31mline 1\n"]
+        )
+        let outcome = Outcome(RPCError(.remote, "failed", failure: hostile))
+        #expect(outcome.text == "E?[2J (m?): ?]0;title?one?\n\ttwo?31m")
+        #expect(outcome.traceback == "Traceback:\n  ?[31mline 1\n")
+        #expect(Outcome.result("a\u{1b}[2J\nb").text == "a?[2J\nb")
+        #expect(Outcome.result(["\u{9b}31m"]).text == "[\n  \"?31m\"\n]")
+        let timeout = Outcome(RPCError(.timeout, "last heard of: h\u{1b}[2J"))
+        #expect(timeout.text == "timeout: last heard of: h?[2J")
+    }
+
     @Test func `an interruption ends as shells know it`() {
         #expect(Outcome.interrupted(by: 2).exitCode == 130)
         #expect(Outcome.interrupted(by: 15).exitCode == 143)
