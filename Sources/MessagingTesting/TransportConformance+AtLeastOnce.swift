@@ -117,6 +117,19 @@ extension TransportConformance {
                 #expect(seen.last?.text == "\(round)")
             }
         },
+        Check("a copy that is refused is put among the dead letters") { bench in
+            let transport = try await bench.transport()
+            let endpoint = bench.endpoint { _, _ in }
+            try await bench.serveOne(endpoint, over: transport) { _ in
+                try await bench.transport().send(
+                    Message(body: Array(#"{"method": "gone", "args": {}}"#.utf8), headers: ["steward-replays": "1"]),
+                    to: .queue(bench.topic),
+                    options: SendOptions(isMandatory: true, deadline: .now + .seconds(20))
+                )
+                let letters = try await bench.letters(1, over: transport)
+                #expect(letters.map(\.reason) == [.refused])
+            }
+        },
         Check("a copy is known by who sent its original") { bench in
             let users = EventRecorder<String?>()
             let transport = try await bench.transport()

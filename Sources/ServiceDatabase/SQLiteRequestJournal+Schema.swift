@@ -50,9 +50,20 @@ extension SQLiteRequestJournal {
     /// Says from time to time that the old is to be forgotten.
     final class Trimming: Sendable {
         private let count = Atomic(0)
+        /// How much was added to the replies since the last time.
+        private let size = Atomic(0)
 
-        func isDue() -> Bool {
-            self.count.wrappingAdd(1, ordering: .relaxed).newValue.isMultiple(of: 1000)
+        /// Notes that a reply of so many bytes is about to be kept.
+        func keeps(_ bytes: Int) {
+            self.size.wrappingAdd(bytes, ordering: .relaxed)
+        }
+
+        func isDue(_ configuration: Configuration) -> Bool {
+            let isCounted = self.count.wrappingAdd(1, ordering: .relaxed).newValue.isMultiple(of: 1000)
+            let isLarge = self.size.load(ordering: .relaxed) > max(0, configuration.maximumReplySize) / 4
+            guard isCounted || isLarge else { return false }
+            self.size.store(0, ordering: .relaxed)
+            return true
         }
     }
 }

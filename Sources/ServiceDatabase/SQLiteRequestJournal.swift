@@ -31,7 +31,14 @@ public struct SQLiteRequestJournal: RequestJournal {
         /// Longer than a message may stay in a queue, a delay or the dead letters before its repetition arrives.
         public var retention: Duration = .seconds(7 * 86_400)
         /// How many requests are remembered; 100,000 by default.
+        ///
+        /// Those that run, or are being sent on, are not forgotten before there are twice as many, however old they are.
         public var maximumCount = 100_000
+        /// How many bytes all remembered replies may have; 64 MiB by default.
+        ///
+        /// Beyond that the oldest make room: a call that comes again then is not run either, and is answered with the
+        /// failure `ReplyNotKept`.
+        public var maximumReplySize = 64 << 20
 
         /// Creates the defaults.
         public init() {}
@@ -79,7 +86,7 @@ public struct SQLiteRequestJournal: RequestJournal {
     /// - Throws: ``ServiceStoreError``.
     public func begin(_ delivery: RequestDelivery) async throws -> RequestStanding {
         try await self.store.note { database in
-            if self.trimming.isDue() { try Self.trim(database, self.configuration, now: self.now()) }
+            if self.trimming.isDue(self.configuration) { try Self.trim(database, self.configuration, now: self.now()) }
             guard var record = try Self.record(delivery.key, database) else {
                 try self.insert(RequestRecord(starting: delivery), delivery.key, method: delivery.method, database)
                 return .run(attempt: delivery.attempts + 1)
@@ -98,6 +105,7 @@ public struct SQLiteRequestJournal: RequestJournal {
     ///   - reply: What its caller is answered.
     /// - Throws: ``ServiceStoreError``.
     public func complete(_ key: String, reply: [UInt8]?) async throws {
+        self.trimming.keeps(reply?.count ?? 0)
         try await self.change(key) { $0.complete(reply: reply) }
     }
 
@@ -174,6 +182,7 @@ public struct SQLiteRequestJournal: RequestJournal {
 
     private func complete(_ request: RPCContext.Request?, reply: [UInt8]?, in database: Database) throws {
         guard let request, let key = request.journalKey else { return }
+        self.trimming.keeps(reply?.count ?? 0)
         guard var record = try Self.record(key, database) else {
             // It was forgotten while it ran, or begun with another journal.
             var record = RequestRecord(starting: RequestDelivery(key: key, method: request.method))
@@ -251,12 +260,28 @@ public struct SQLiteRequestJournal: RequestJournal {
         let retention = seconds.multipliedReportingOverflow(by: 1000)
         let age = retention.overflow ? .max : retention.partialValue + attoseconds / 1_000_000_000_000_000
         let oldest = now.milliseconds.subtractingReportingOverflow(age)
+        let count = min(max(1, configuration.maximumCount), .max / 2)
         try database.execute(
             sql: """
                 DELETE FROM steward_request
-                WHERE seen_at < ? OR id <= (SELECT max(id) FROM steward_request) - ?
+                WHERE phase NOT IN ('running', 'moving', 'parking')
+                    AND (seen_at < ?1 OR id <= (SELECT max(id) FROM steward_request) - ?2)
+                    OR id <= (SELECT max(id) FROM steward_request) - ?3
                 """,
-            arguments: [oldest.overflow ? .min : oldest.partialValue, max(1, configuration.maximumCount)]
+            arguments: [oldest.overflow ? .min : oldest.partialValue, count, 2 * count]
+        )
+        // Down to three quarters: the last one is for what comes until the next time. An empty reply says that there was
+        // one.
+        try database.execute(
+            sql: """
+                UPDATE steward_request SET reply = x'' WHERE id IN (
+                    SELECT id FROM (
+                        SELECT id, sum(length(reply)) OVER (ORDER BY id DESC) AS size
+                        FROM steward_request WHERE length(reply) > 0
+                    ) WHERE size > ?
+                )
+                """,
+            arguments: [max(0, configuration.maximumReplySize) / 4 * 3]
         )
     }
 }

@@ -1,4 +1,5 @@
 public import GRDB
+internal import Messaging
 
 /// The database of a service: an SQLite file, brought to the schema that its migrations describe.
 ///
@@ -113,7 +114,9 @@ public struct ServiceStore: Sendable {
     func note<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
         do {
             // In a task of its own, awaited on the spot: a cancellation must not get between the two settings.
-            return try await Task { try await writer.writeWithoutTransaction { try Self.note($0, body) } }.value
+            return try await Task(executorPreference: preferredTaskExecutor) {
+                try await writer.writeWithoutTransaction { try Self.note($0, body) }
+            }.value
         } catch let error as DatabaseError {
             throw ServiceStoreError(error, at: location)
         }

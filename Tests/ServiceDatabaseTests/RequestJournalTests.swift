@@ -190,10 +190,40 @@ import Testing
             var configuration = SQLiteRequestJournal.Configuration()
             configuration.maximumCount = 100
             let (store, journal) = try self.open(directory + "/a.sqlite", configuration: configuration)
-            for number in 1...2_100 { _ = try await journal.begin(self.delivery("\(number)")) }
+            for key in ["running", "moving"] { _ = try await journal.begin(self.delivery(key)) }
+            #expect(try await journal.leave("moving", for: .retry(attempts: 1)))
+            for number in 1...2_100 {
+                _ = try await journal.begin(self.delivery("\(number)"))
+                try await journal.complete("\(number)", reply: nil)
+                if number == 150 {
+                    // Over the limit, and these are the oldest: what is underway is kept all the same.
+                    _ = try SQLiteRequestJournal(store, configuration: configuration)
+                    #expect(try await journal.begin(self.delivery("running")) == .run(attempt: 2))
+                    #expect(try await journal.begin(self.delivery("moving")) == .leave(.retry(attempts: 1)))
+                    #expect(try await journal.begin(self.delivery("1")) == .run(attempt: 1))
+                }
+            }
             let count = try await store.read { try Int.fetchOne($0, sql: "SELECT count(*) FROM steward_request") ?? 0 }
             #expect(count <= 1_100)
-            #expect(try await journal.begin(self.delivery("2100")) == .run(attempt: 2))
+            #expect(try await journal.begin(self.delivery("2100")) == .done(reply: nil))
+        }
+    }
+
+    @Test func `replies are bounded together, and the oldest make room before any request is forgotten`() async throws {
+        try await withDirectory { directory in
+            var configuration = SQLiteRequestJournal.Configuration()
+            configuration.maximumReplySize = 1000
+            let (store, journal) = try self.open(directory + "/a.sqlite", configuration: configuration)
+            for number in 1...100 {
+                _ = try await journal.begin(self.delivery("\(number)"))
+                try await journal.complete("\(number)", reply: [UInt8](repeating: 7, count: 100))
+                let size = try await store.read {
+                    try Int.fetchOne($0, sql: "SELECT sum(length(reply)) FROM steward_request") ?? 0
+                }
+                #expect(size <= 1100)
+            }
+            #expect(try await journal.begin(self.delivery("1")) == .done(reply: []))
+            #expect(try await journal.begin(self.delivery("100")) == .done(reply: [UInt8](repeating: 7, count: 100)))
         }
     }
 

@@ -77,9 +77,10 @@ public struct DeadLetterQueue: Sendable {
     @discardableResult
     public func replay(_ filter: DeadLetterFilter, isDryRun: Bool = false) async throws(RPCError) -> [Outcome] {
         try await self.visit(filter) { letter, delivery, listener in
-            guard !isDryRun else { return Outcome(letter: letter, error: nil) }
             do throws(RPCError) {
-                try await self.sendBack(letter, delivery)
+                let queue = try self.origin(of: letter)
+                guard !isDryRun else { return Outcome(letter: letter, error: nil) }
+                try await self.sendBack(letter, delivery, to: queue)
             } catch {
                 return Outcome(letter: letter, error: error)
             }
@@ -171,15 +172,30 @@ public struct DeadLetterQueue: Sendable {
 
     // MARK: Changing
 
-    private func sendBack(_ letter: DeadLetter, _ delivery: Delivery) async throws(RPCError) {
+    /// The queue that a letter came from: one of the topic's own, since anybody can write anything into a letter.
+    private func origin(of letter: DeadLetter) throws(RPCError) -> String {
         guard let queue = letter.queue, !queue.isEmpty else {
             throw RPCError(.invalidTarget, "the letter does not say from which queue it came; send the request anew")
         }
+        let fanout = "\(self.topic)_fanout"
+        guard
+            queue == self.topic || queue.hasPrefix("\(self.topic).") || queue == fanout || queue.hasPrefix("\(fanout)_")
+        else {
+            throw RPCError(
+                .invalidTarget,
+                "the letter says that it came from '\(queue.prefix(bytes: 255))', which is no queue of the topic "
+                    + "'\(self.topic)'; drop it, or send the request anew"
+            )
+        }
+        return queue
+    }
+
+    private func sendBack(_ letter: DeadLetter, _ delivery: Delivery, to queue: String) async throws(RPCError) {
         var trail = RequestTrail()
         trail.replays = letter.replays + 1
         trail.user = delivery.sender(over: self.transport)
         var headers = trail.headers
-        headers[RequestTrail.Header.compression] = delivery.compression
+        headers[RequestTrail.Header.compression] = delivery.compression.map { $0.prefix(bytes: 255) }
         let message = Message(body: delivery.body, headers: headers)
         let options = SendOptions(isMandatory: true, deadline: self.transport.clock.now + .seconds(10))
         do {

@@ -16,6 +16,8 @@ public struct DeadLetterReason: Sendable, Hashable, RawRepresentable, CustomStri
     public static let workerDied = DeadLetterReason(rawValue: "worker-died")
     /// Its arguments do not fit the method: further attempts would be in vain.
     public static let invalidArguments = DeadLetterReason(rawValue: "invalid-arguments")
+    /// A server did not run the copy that it was given: no such method or version, no access, above the limits.
+    public static let refused = DeadLetterReason(rawValue: "refused")
 
     /// The reason's name.
     public var description: String { self.rawValue }

@@ -20,7 +20,8 @@ struct RequestTrail: Sendable, Hashable {
         self.attempts = Self.count(headers[Header.attempts])
         self.replays = Self.count(headers[Header.replays])
         self.deferrals = Self.count(headers[Header.deferrals])
-        self.user = headers[Header.user].flatMap { $0.isEmpty ? nil : $0 }
+        // AMQP's own limit; a part of a name would be somebody else's.
+        self.user = headers[Header.user].flatMap { $0.isEmpty || $0.utf8.count > 255 ? nil : $0 }
         self.firstFailure = headers[Header.firstTime].flatMap { UTCTime($0) }
     }
 
@@ -67,11 +68,11 @@ extension Delivery {
     /// Who sent the request, as far as that is certain.
     ///
     /// A copy is sent by a server, and says for whom. That is believed where the copy comes from whoever uses the same
-    /// log-in as `transport`; anybody else could claim anything.
+    /// log-in as `transport`. Anybody else could claim anything, and is not the sender either: whoever replays a
+    /// stranger's letter does not lend it his rights.
     func sender(over transport: any Transport) -> String? {
-        guard RequestTrail.isCopy(self.headers), let userID, transport.users.contains(userID) else {
-            return self.userID
-        }
+        guard RequestTrail.isCopy(self.headers) else { return self.userID }
+        guard let userID, transport.users.contains(userID) else { return nil }
         return RequestTrail(self.headers).user
     }
 }

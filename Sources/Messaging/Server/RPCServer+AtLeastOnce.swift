@@ -118,7 +118,12 @@ extension RPCServer {
                 metadata: self.metadata(of: job, ["attempt": "\(attempts)", "delay": "\(delay)"])
             )
             self.freeSlot()
-            isSent = await self.sendCopy(of: job, to: .queue(self.origin(of: job)), trail.headers, delay: delay)
+            isSent = await self.sendCopy(
+                of: job.delivery,
+                to: .queue(self.origin(of: job.delivery)),
+                trail.headers,
+                delay: delay
+            )
         case .deadLetters(let attempts, let reason):
             trail.attempts = attempts
             self.logger.warning(
@@ -126,10 +131,16 @@ extension RPCServer {
                 metadata: self.metadata(of: job, ["attempts": "\(attempts)", "reason": "\(reason)"])
             )
             self.freeSlot()
-            let headers = self.headers(of: job, trail, reason: reason, error: error, at: now)
-            isSent = await self.sendCopy(of: job, to: .deadLetters(topic: self.target.topic), headers, delay: nil)
+            let failure = error.map { RemoteFailure(describing: $0) }
+            let headers = self.headers(of: job.delivery, job.request, trail, reason: reason, failure: failure, at: now)
+            isSent = await self.sendCopy(
+                of: job.delivery,
+                to: .deadLetters(topic: self.target.topic),
+                headers,
+                delay: nil
+            )
         }
-        guard isSent else { return await self.giveBack(job, listener: listener) }
+        guard isSent else { return await self.giveBackLater(job, listener: listener) }
         await memory.left()
         await self.acknowledge(job, isDone: false, listener: listener)
         // Last of all: a caller that is gone is offered its answer for a while.
@@ -156,61 +167,17 @@ extension RPCServer {
         trail.deferrals += 1
         trail.user = self.sender(of: job.delivery)
         let delay = RetryBackoff.exponential(from: .seconds(1), limit: .seconds(32)).delay(after: trail.deferrals)
-        guard await self.sendCopy(of: job, to: .queue(self.origin(of: job)), trail.headers, delay: delay) else {
-            return await self.giveBack(job, listener: listener)
+        guard
+            await self.sendCopy(
+                of: job.delivery,
+                to: .queue(self.origin(of: job.delivery)),
+                trail.headers,
+                delay: delay
+            )
+        else {
+            return await self.giveBackLater(job, listener: listener)
         }
         await self.acknowledge(job, isDone: false, listener: listener)
-    }
-
-    /// Sends a copy and answers whether the broker has it; tries for some seconds, so that a broker that takes nothing
-    /// is not asked for it over and over again.
-    private func sendCopy(
-        of job: Job,
-        to destination: Destination,
-        _ headers: [String: String],
-        delay: Duration?
-    ) async -> Bool {
-        var headers = headers
-        headers[RequestTrail.Header.compression] = job.delivery.compression
-        for _ in 1...3 {
-            do {
-                try await self.transport.send(
-                    Message(body: job.delivery.body, headers: headers),
-                    to: destination,
-                    options: SendOptions(isMandatory: true, deadline: self.clock.now + .seconds(10), delay: delay)
-                )
-                return true
-            } catch {
-                self.logger.info("a request cannot be sent on", metadata: self.metadata(of: job, ["error": "\(error)"]))
-            }
-            do {
-                guard !self.isStopping else { return false }
-                try await self.clock.sleep(.seconds(1))
-            } catch {
-                return false  // The server's grace period is over.
-            }
-        }
-        return false
-    }
-
-    /// What a dead letter says of itself.
-    private func headers(
-        of job: Job,
-        _ trail: RequestTrail,
-        reason: DeadLetterReason,
-        error: (any Error)?,
-        at time: UTCTime
-    ) -> [String: String] {
-        var headers = trail.headers
-        headers[RequestTrail.Header.reason] = reason.rawValue
-        // Long enough for people, short enough for the frame that headers must fit into.
-        headers[RequestTrail.Header.error] = error.map { String("\(RemoteFailure(describing: $0))".prefix(1000)) }
-        headers[RequestTrail.Header.method] = String(job.request.method.prefix(255))
-        headers[RequestTrail.Header.queue] = self.origin(of: job)
-        headers[RequestTrail.Header.host] = self.target.server
-        headers[RequestTrail.Header.lastTime] = time.description
-        headers[RequestTrail.Header.uniqueID] = job.request.uniqueID.map { String($0.prefix(255)) }
-        return headers
     }
 
     // MARK: Settling
@@ -237,6 +204,12 @@ extension RPCServer {
         }
     }
 
+    /// Gives a request back whose copy the broker does not take, after a while: it comes again at once.
+    private func giveBackLater(_ job: Job, listener: any Listener) async {
+        await self.pause(after: job.delivery)
+        await self.giveBack(job, listener: listener)
+    }
+
     private func giveBack(_ job: Job, listener: any Listener) async {
         let deliveries = [job.delivery] + self.repetitions(of: job)
         await self.outlivingCancellation { await listener.reject(deliveries, requeue: true) }
@@ -244,16 +217,18 @@ extension RPCServer {
 
     // MARK: Support
 
-    /// What names a request in the journal: its id; with the server's address, where each server gets one of its own.
+    /// What names a request in the journal: its method and its id, since peers may use an id for more than one request;
+    /// with the server's address, where each server gets one of its own.
     func journalKey(of job: Job) -> String? {
         guard let id = job.request.uniqueID, !id.isEmpty, id.utf8.count <= 255 else { return nil }
         let isShared = [self.target.topic, self.hostQueue].contains(job.delivery.queue)
-        return isShared ? id : "\(id) \(self.hostQueue)"
+        let name = [job.handler.namespace, job.handler.name].compactMap { $0 }.joined(separator: ".")
+        return isShared ? "\(name) \(id)" : "@\(self.hostQueue) \(name) \(id)"
     }
 
     /// Where a copy goes: to where the request came from, unless that is a stream, which all servers read (wire contract 1.3).
-    private func origin(of job: Job) -> String {
-        job.delivery.queue == "\(self.target.topic)_fanout" ? self.hostQueue : job.delivery.queue
+    func origin(of delivery: Delivery) -> String {
+        delivery.queue == "\(self.target.topic)_fanout" ? self.hostQueue : delivery.queue
     }
 
     /// The name of this server's own queue (wire contract 1.1).
@@ -280,7 +255,7 @@ extension RPCServer {
 
     private func metadata(of job: Job, _ more: Logger.Metadata = [:]) -> Logger.Metadata {
         let common: Logger.Metadata = [
-            "method": "\(job.request.method)", "unique_id": "\(job.request.uniqueID ?? "-")",
+            "method": "\(job.request.method)", "unique_id": "\(job.request.uniqueID?.prefix(bytes: 255) ?? "-")",
         ]
         return common.merging(more) { _, new in new }
     }
@@ -289,19 +264,22 @@ extension RPCServer {
     private static func stored(_ reply: ReplyPayload, for address: ReplyAddress) -> [UInt8] {
         let bytes = reply.encoded(messageID: address.messageID)
         guard bytes.count > Self.maximumStoredReply else { return bytes }
-        let failure = RemoteFailure(
-            className: "ReplyNotKept",
-            module: "steward",
-            message: "the request was run before, and its reply was too large to be kept"
-        )
-        return ReplyPayload.failure(failure).encoded(messageID: address.messageID)
+        return ReplyPayload.failure(Self.replyNotKept).encoded(messageID: address.messageID)
     }
+
+    private static let replyNotKept = RemoteFailure(
+        className: "ReplyNotKept",
+        module: "steward",
+        message: "the request was run before, and its reply was too large to be kept, or had to make room"
+    )
 
     private static let maximumStoredReply = 256 << 10
 
     /// The reply that the journal has kept; without one the request was completed by its handler, and returns nothing.
     private static func reply(from stored: [UInt8]?) -> ReplyPayload {
         guard let stored else { return .result(.null) }
+        // The journal has made room.
+        guard !stored.isEmpty else { return .failure(Self.replyNotKept) }
         do {
             return try ReplyPayload(decoding: stored, contentType: "application/json")
         } catch {

@@ -68,6 +68,7 @@ public final class RPCServer: Sendable {
     let side: Side
     let journal: any RequestJournal
     let journalHealth: JournalHealth
+    let copyFailures = CopyFailures()
     private let hasRun = Mutex(false)
 
     /// Creates a server; it starts with ``run(onReady:)``.
@@ -267,6 +268,7 @@ public final class RPCServer: Sendable {
                         switch work {
                         case .run(let job): await self.serve(job, listener: listener)
                         case .refuse(let refusal): await self.answer(refusal)
+                        case .park(let copy): await self.park(copy, listener: listener)
                         }
                     }
                 }
@@ -324,6 +326,8 @@ public final class RPCServer: Sendable {
     private enum Work: Sendable {
         case run(Job)
         case refuse(Refusal)
+        /// A copy that is refused: it is kept among the dead letters.
+        case park(RefusedCopy)
     }
 
     private enum Verdict {
@@ -349,6 +353,7 @@ public final class RPCServer: Sendable {
             case .work(let work):
                 admitted.append(work)
                 if case .run(let job) = work, job.handler.delivery.isAtLeastOnce { continue }
+                if case .park = work { continue }
                 settled.append(delivery)
             case .drop: settled.append(delivery)
             case .malformed: malformed.append(delivery)
@@ -378,6 +383,7 @@ public final class RPCServer: Sendable {
         } catch {
             self.logger.info("malformed request", metadata: ["error": "\(error.message)"])
             self.statistics.countRefusal(error.refusalKind)
+            if let copy = self.refusedCopy(delivery, nil, error.remoteFailure) { return .work(.park(copy)) }
             guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
                 // oslo acknowledges what it can read, and refuses what is no request (wire contract 3.1, 4.2).
                 return error.code == .invalidPayload ? .drop : .malformed
@@ -408,6 +414,7 @@ public final class RPCServer: Sendable {
                     "method": "\(request.method)", "user": "\(self.sender(of: delivery) ?? "-")", "error": "\(failure)",
                 ]
             )
+            if let copy = self.refusedCopy(delivery, request, failure) { return .work(.park(copy)) }
             guard let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue) else {
                 return .drop
             }

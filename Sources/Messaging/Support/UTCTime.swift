@@ -19,7 +19,9 @@ package struct UTCTime: Sendable, Hashable, Comparable {
     /// Reads what ``description`` has written; `nil` for anything else.
     package init?(_ text: String) {
         let numbers = text.split { !$0.isASCII || !$0.isNumber }.compactMap { Int32($0) }
-        guard numbers.count == 7 else { return nil }
+        // Whoever sends a message may write what he likes: within these bounds nothing below can overflow.
+        let bounds: [ClosedRange<Int32>] = [1...9999, 1...12, 1...31, 0...23, 0...59, 0...60, 0...999]
+        guard numbers.count == bounds.count, zip(bounds, numbers).allSatisfy({ $0.contains($1) }) else { return nil }
         var time = tm()
         time.tm_year = numbers[0] - 1900
         time.tm_mon = numbers[1] - 1
@@ -27,7 +29,10 @@ package struct UTCTime: Sendable, Hashable, Comparable {
         time.tm_hour = numbers[3]
         time.tm_min = numbers[4]
         time.tm_sec = numbers[5]
-        self.milliseconds = Int64(timegm(&time)) * 1000 + Int64(numbers[6])
+        let (product, isTooLarge) = Int64(timegm(&time)).multipliedReportingOverflow(by: 1000)
+        let (sum, isTooLate) = product.addingReportingOverflow(Int64(numbers[6]))
+        guard !isTooLarge, !isTooLate else { return nil }
+        self.milliseconds = sum
         // A month 13, an offset in place of the letter: whatever is not written in the one way.
         guard self.description == text else { return nil }
     }
@@ -39,7 +44,7 @@ extension UTCTime: CustomStringConvertible {
     /// The time as `2026-11-22T19:30:00.250Z`.
     package var description: String {
         let fraction = ((self.milliseconds % 1000) + 1000) % 1000
-        var seconds = time_t((self.milliseconds - fraction) / 1000)
+        var seconds = time_t(self.milliseconds / 1000 - (self.milliseconds % 1000 < 0 ? 1 : 0))
         var time = tm()
         gmtime_r(&seconds, &time)
         func padded(_ number: some BinaryInteger, _ width: Int) -> String {

@@ -99,8 +99,8 @@ import Testing
     @Test func `a request that was completed meanwhile is not run by its replay`() async throws {
         let bench = Bench()
         let journal = InMemoryRequestJournal()
-        _ = await journal.begin(.init(key: "1", method: "work"))
-        await journal.complete("1", reply: nil)
+        _ = await journal.begin(.init(key: "work 1", method: "work"))
+        await journal.complete("work 1", reply: nil)
         var configuration = RPCServer.Configuration()
         configuration.journal = journal
         try await self.fill(bench, ["1"])

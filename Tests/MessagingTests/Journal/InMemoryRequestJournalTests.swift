@@ -47,9 +47,31 @@ import Testing
         let journal = InMemoryRequestJournal(maximumCount: 100)
         for number in 1...5_000 {
             _ = await journal.begin(self.delivery("\(number)"))
-            if number.isMultiple(of: 2) { await journal.forget("\(number)") }
+            if number.isMultiple(of: 2) {
+                await journal.forget("\(number)")
+            } else {
+                await journal.complete("\(number)", reply: nil)
+            }
         }
         #expect(journal.count <= 100)
+        // What nobody ends has an end as well.
+        for number in 1...5_000 { _ = await journal.begin(self.delivery("abandoned \(number)")) }
+        #expect(journal.count <= 200)
+    }
+
+    @Test func `what runs or is being sent on is not forgotten for what comes after it`() async {
+        let journal = InMemoryRequestJournal(maximumCount: 10, maximumSize: 10)
+        for key in ["running", "moving", "parking"] { _ = await journal.begin(self.delivery(key)) }
+        #expect(await journal.leave("moving", for: .retry(attempts: 1)))
+        #expect(await journal.leave("parking", for: .deadLetters(attempts: 1, reason: .failed)))
+        for number in 1...100 {
+            _ = await journal.begin(self.delivery("\(number)"))
+            await journal.complete("\(number)", reply: [0, 0, 0, 0])
+        }
+        #expect(journal.count <= 10)
+        #expect(await journal.begin(self.delivery("running")) == .run(attempt: 2))
+        #expect(await journal.begin(self.delivery("moving")) == .leave(.retry(attempts: 1)))
+        #expect(await journal.begin(self.delivery("parking")) == .leave(.deadLetters(attempts: 1, reason: .failed)))
     }
 
     @Test func `what was forgotten is not brought back by its end`() async {

@@ -52,7 +52,12 @@ import Testing
         let refuses = Atomic(true)
         let refused = EventRecorder<Destination>()
 
-        init(_ base: InMemoryTransport) { self.base = base }
+        let code: RPCError.Code
+
+        init(_ base: InMemoryTransport, code: RPCError.Code = .rejected) {
+            self.base = base
+            self.code = code
+        }
 
         var replies: ReplyRouter { self.base.replies }
 
@@ -62,7 +67,7 @@ import Testing
         func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError) {
             if self.refuses.load(ordering: .relaxed) {
                 self.refused.record(destination)
-                throw RPCError(.rejected, "no")
+                throw RPCError(self.code, "no")
             }
             try await self.base.send(message, to: destination, options: options)
         }

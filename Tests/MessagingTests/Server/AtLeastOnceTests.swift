@@ -257,7 +257,7 @@ import Testing
         let journal = InMemoryRequestJournal()
         // Three workers were told that they may start, and none came to an end.
         for attempt in 1...3 {
-            #expect(await journal.begin(.init(key: "id", method: "work")) == .run(attempt: attempt))
+            #expect(await journal.begin(.init(key: "work id", method: "work")) == .run(attempt: attempt))
         }
         var configuration = RPCServer.Configuration()
         configuration.journal = journal
@@ -276,7 +276,7 @@ import Testing
     @Test func `FAULTS 28: a call that kills its worker is answered as well as put aside`() async throws {
         let bench = Bench()
         let journal = InMemoryRequestJournal()
-        for _ in 1...3 { _ = await journal.begin(.init(key: "id", method: "work")) }
+        for _ in 1...3 { _ = await journal.begin(.init(key: "work id", method: "work")) }
         var configuration = RPCServer.Configuration()
         configuration.journal = journal
         try await bench.serve(configuration: configuration) { _, _ in
@@ -310,6 +310,23 @@ import Testing
         #expect(bench.runs.events.sorted() == ["last", "x 1", "y 1"])
     }
 
+    @Test func `a repeated call whose reply had to make room is told so, and is not run`() async throws {
+        let bench = Bench()
+        let journal = InMemoryRequestJournal()
+        _ = await journal.begin(.init(key: "work id", method: "work"))
+        await journal.complete("work id", reply: [])
+        var configuration = RPCServer.Configuration()
+        configuration.journal = journal
+        try await bench.serve(configuration: configuration) { _, _ in
+            ""
+        } _: { _ in
+            let replies = try await bench.replies()
+            try await bench.send("x", id: "id", replyTo: "r.r")
+            #expect(try await replies.first(1)[0].failure?.className == "ReplyNotKept")
+        }
+        #expect(bench.runs.events.isEmpty)
+    }
+
     @Test func `FAULTS 32: a failed call that is repeated gets the same failure`() async throws {
         let bench = Bench()
         try await bench.serve { _, _ in
@@ -327,9 +344,9 @@ import Testing
     @Test func `FAULTS 32: the original does not run beside its copy`() async throws {
         let bench = Bench()
         let journal = InMemoryRequestJournal()
-        _ = await journal.begin(.init(key: "id", method: "work"))
-        _ = await journal.leave("id", for: .retry(attempts: 1))
-        await journal.left("id")
+        _ = await journal.begin(.init(key: "work id", method: "work"))
+        _ = await journal.leave("work id", for: .retry(attempts: 1))
+        await journal.left("work id")
         var configuration = RPCServer.Configuration()
         configuration.journal = journal
         try await bench.serve(configuration: configuration) { _, _ in
@@ -347,10 +364,10 @@ import Testing
     @Test func `FAULTS 40: a copy that was announced and perhaps not sent is sent again`() async throws {
         let bench = Bench()
         let journal = InMemoryRequestJournal()
-        _ = await journal.begin(.init(key: "retry", method: "work"))
-        _ = await journal.leave("retry", for: .retry(attempts: 1))
-        _ = await journal.begin(.init(key: "park", method: "work"))
-        _ = await journal.leave("park", for: .deadLetters(attempts: 1, reason: .invalidArguments))
+        _ = await journal.begin(.init(key: "work retry", method: "work"))
+        _ = await journal.leave("work retry", for: .retry(attempts: 1))
+        _ = await journal.begin(.init(key: "work park", method: "work"))
+        _ = await journal.leave("work park", for: .deadLetters(attempts: 1, reason: .invalidArguments))
         var configuration = RPCServer.Configuration()
         configuration.journal = journal
         try await bench.serve(configuration: configuration) { _, _ in

@@ -30,7 +30,8 @@ public final class InMemoryRequestJournal: RequestJournal {
     ///
     /// - Parameters:
     ///   - retention: How long a request is remembered; an hour by default.
-    ///   - maximumCount: How many requests are remembered; 10,000 by default.
+    ///   - maximumCount: How many requests are remembered; 10,000 by default. Those that run, or are being sent on, are
+    ///     not forgotten before there are twice as many.
     ///   - maximumSize: How many bytes all remembered replies may have; 16 MiB by default.
     ///   - clock: The clock by which requests grow old.
     public init(
@@ -40,7 +41,7 @@ public final class InMemoryRequestJournal: RequestJournal {
         clock: any MessagingClock = ContinuousClock()
     ) {
         self.retention = retention
-        self.maximumCount = max(1, maximumCount)
+        self.maximumCount = min(max(1, maximumCount), .max / 2)
         self.maximumSize = max(0, maximumSize)
         self.clock = clock
     }
@@ -136,15 +137,22 @@ public final class InMemoryRequestJournal: RequestJournal {
         state.size -= state.entries.removeValue(forKey: key)?.record.reply?.count ?? 0
     }
 
-    /// Forgets what is too old or too much, the oldest first.
+    /// Forgets what is too old or too much, the oldest first, and what is underway last of all.
     private func trim(_ state: inout State, now: ContinuousClock.Instant) {
-        while state.oldest < state.order.count {
+        for _ in state.oldest..<state.order.count {
             let (key, number, seenAt) = state.order[state.oldest]
             // Keys that were forgotten one by one still stand in the order, and count there.
-            let isTooMuch =
-                state.order.count - state.oldest > self.maximumCount || state.size > self.maximumSize
+            let count = state.order.count - state.oldest
+            let isTooMuch = count > self.maximumCount || state.size > self.maximumSize
             guard isTooMuch || seenAt.duration(to: now) > self.retention else { break }
-            if state.entries[key]?.number == number { Self.remove(key, &state) }
+            if let entry = state.entries[key], entry.number == number {
+                // What another host has gone on with stays underway here for ever, and so has an end as well.
+                if entry.record.phase.isUnderway, count <= 2 * self.maximumCount {
+                    state.order.append((key, number, seenAt))
+                } else {
+                    Self.remove(key, &state)
+                }
+            }
             state.oldest += 1
         }
         if state.oldest > 1024, state.oldest > state.order.count / 2 {

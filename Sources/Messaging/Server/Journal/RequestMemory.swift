@@ -55,7 +55,7 @@ struct RequestMemory: Sendable {
 
     /// In a task of its own, awaited on the spot: what has happened is noted although the server's task may be cancelled.
     private func surely<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
-        try await Task { try await body() }.value
+        try await Task(executorPreference: preferredTaskExecutor) { try await body() }.value
     }
 }
 

@@ -18,6 +18,9 @@ package struct RequestRecord: Sendable, Hashable {
         case parked
         /// It was run to its end.
         case done
+
+        /// Whether a repetition might run beside it, or a copy be lost, if it were forgotten.
+        package var isUnderway: Bool { [.running, .moving, .parking].contains(self) }
     }
 
     package var phase = Phase.running
