@@ -135,11 +135,11 @@ import Testing
             users.record(context.request?.userID)
             return ""
         } _: { _ in
-            let payload = RequestPayload(method: "work", args: RawJSON(["text": ""]))
             let copy = ["steward-replays": "1", "steward-user": "root"]
             for (user, headers) in [
                 ("guest", copy), ("operator", copy), ("guest", ["steward-replays": "1"]), ("eve", [:]),
             ] {
+                let payload = RequestPayload(method: "work", args: RawJSON(["text": ""]))
                 let before = users.events.count
                 try await InMemoryTransport(bench.broker, user: user).send(
                     Message(body: payload.encoded(), headers: headers),
