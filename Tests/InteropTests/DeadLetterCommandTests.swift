@@ -21,7 +21,7 @@ import Testing
                         headers: [
                             "steward-attempts": "5", "steward-reason": "failed", "steward-method": "work",
                             "steward-error": "Broken (tests): \u{1B}[31mred", "steward-host": "node-1",
-                            "steward-queue": id == "gone" ? "\(topic)-gone" : topic, "steward-unique-id": id,
+                            "steward-queue": id == "gone" ? "\(topic).gone" : topic, "steward-unique-id": id,
                             "steward-first-time": "2026-11-22T19:30:00.250Z",
                             "steward-last-time": "2026-11-22T19:31:00.250Z",
                         ]

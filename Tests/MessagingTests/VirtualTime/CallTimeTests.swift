@@ -76,7 +76,8 @@ struct CallTimeTests {
         }
     }
 
-    @Test func `wire contract 5.1: a server that falls silent ends the call by its monitor, and is told`() async throws {
+    @Test func `wire contract 5.1: a server that falls silent ends the call by its monitor, and is told`() async throws
+    {
         let bench = try await VirtualBench()
         let faulty = FaultyTransport(InMemoryTransport(bench.broker))
         // From the fourth on nothing of what the server sends arrives.
