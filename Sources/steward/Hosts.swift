@@ -41,7 +41,8 @@ struct Hosts: SessionCommand {
             try await means.transport.open(timeout: means.timeout - limit.duration)
             let answers = try await RPCClient(means.transport, target: target.control, logger: means.logger)
                 .gather(ControlRPC.ping, within: limit.duration)
-            let hosts = try Self.hosts(answers.map(\.result))
+            // An answer that is not one of a Steward worker is none of a worker that can be listed.
+            let hosts = Self.distinct(answers.compactMap { try? $0.result.get() })
             guard !hosts.isEmpty else {
                 throw RPCError(.noSuchServer, "\(target.absence) that answers within \(limit) s")
             }
@@ -53,23 +54,6 @@ struct Hosts: SessionCommand {
             }
             return .report(list, text: Self.text(hosts))
         }
-    }
-
-    /// The hosts that can be listed; where all refuse to say who they are, that is the outcome, and not that nobody is
-    /// there.
-    static func hosts(
-        _ answers: [Result<ControlRPC.Presence, RPCError>]
-    ) throws(RPCError) -> [ControlRPC.Presence] {
-        var hosts: [ControlRPC.Presence] = []
-        var refusal: RPCError?
-        for answer in answers {
-            switch answer {
-            case .success(let host): hosts.append(host)
-            case .failure(let error): refusal = refusal ?? error
-            }
-        }
-        if hosts.isEmpty, let refusal { throw refusal }
-        return Self.distinct(hosts)
     }
 
     /// The hosts in order; one that has answered twice, because its answer was delivered twice, is one.

@@ -106,13 +106,6 @@ private func message(_ arguments: [String]) -> String? {
         #expect(Hosts.distinct([answer, restarted, answer]).map(\.incarnation) == ["7f", "8a"])
     }
 
-    @Test func `workers that all refuse to answer are not taken for none`() throws {
-        let refusal = RPCError(.remote, "ping may not be asked by anyone")
-        #expect(try Hosts.hosts([]).isEmpty)
-        let error = #expect(throws: RPCError.self) { try Hosts.hosts([.failure(refusal)]) }
-        #expect(error?.message == refusal.message)
-    }
-
     @Test func `stats are a table with a line for each method`() throws {
         let text = #"""
             {"topic": "T", "host": "h", "incarnation": "8a", "uptime": 60, "running": 1, "concurrency": 4, "waiting": 0,
