@@ -167,5 +167,23 @@ let package = Package(
             path: "Tests/DeliveryWorker",
             swiftSettings: settings
         ),
+        .target(
+            name: "BenchmarkSupport",
+            dependencies: ["Messaging", "MessagingRabbitMQ", logging],
+            path: "Sources/Benchmarks/BenchmarkSupport",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "bench-worker",
+            dependencies: ["BenchmarkSupport", "Messaging", "MessagingRabbitMQ", argumentParser],
+            path: "Sources/Benchmarks/bench-worker",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "bench-load",
+            dependencies: ["BenchmarkSupport", "Messaging", "MessagingRabbitMQ", argumentParser],
+            path: "Sources/Benchmarks/bench-load",
+            swiftSettings: settings
+        ),
     ]
 )

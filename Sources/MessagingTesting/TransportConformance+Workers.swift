@@ -54,7 +54,13 @@ extension TransportConformance {
                         #expect(throws: CancellationError.self) { try ended.get() }
                     }
                 }
-                let stats = try await bench.control("a").call(ControlRPC.stats)
+                // The handler's end is counted after the handler itself knows of it.
+                let limit = ContinuousClock.now + .seconds(10)
+                var stats = try await bench.control("a").call(ControlRPC.stats)
+                while stats.methods.first?.inFlight != 0, .now < limit {
+                    try await ContinuousClock().sleep(for: .milliseconds(10))
+                    stats = try await bench.control("a").call(ControlRPC.stats)
+                }
                 #expect(stats.methods.first?.cancelled == 1)
                 #expect(stats.methods.first?.inFlight == 0)
                 #expect(try await bench.control("a").call(ControlRPC.cancel, .init(id: "unknown")) == false)

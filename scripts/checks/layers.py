@@ -25,6 +25,9 @@ LAYERS = {
     "volume-worker": ["WorkerCommand"],
     "scheduler-worker": ["WorkerCommand"],
     "steward": ["MessagingRabbitMQ", "ServiceRuntime"],
+    "BenchmarkSupport": ["MessagingRabbitMQ"],
+    "bench-worker": ["BenchmarkSupport"],
+    "bench-load": ["BenchmarkSupport"],
 }
 # C modules: no other targets see them.
 RESERVED = {"CRabbitMQ": {"AMQPClient"}, "CZlib": {"Compression"}, "CBzip2": {"Compression"}}
