@@ -34,7 +34,7 @@ import Testing
     @Test func `heartbeats are sent while nothing else is`() async throws {
         let heartbeats = Collector<Int>()
         try await FakeBroker.with { peer, _ in
-            try peer.logIn(heartbeat: 1)
+            try peer.logIn(heartbeat: 2)
             while true {
                 let frame = try peer.receiveFrame()
                 if frame.type == 8 {
@@ -46,7 +46,7 @@ import Testing
             }
         } _: { broker, url in
             try await withImpatientConnection(url) { _ in
-                try await heartbeats.wait(for: 6)
+                try await heartbeats.wait(for: 5)
                 #expect(broker.connections == 1)
             }
         }

@@ -255,6 +255,6 @@ import Testing
         let output = try JSONValue(parsing: await process.output.remainder())
         #expect(await process.exit() == Int32(code))
         #expect(output["error"]?["kind"] == "other")
-        #expect(ContinuousClock.now - start < .seconds(2))
+        #expect(ContinuousClock.now - start < .seconds(10))
     }
 }

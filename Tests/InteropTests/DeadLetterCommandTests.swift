@@ -98,7 +98,7 @@ import Testing
                 #expect(try await queue.list().count == 3)
             }
             let run = try await self.steward("drop", topic, "--id", "one", "--id", "gone")
-            #expect(run.code == 0)
+            #expect(run.code == 0, "\(run.output)\(run.errors)")
             #expect(run.output.hasSuffix("2 dropped\n"))
             #expect(try await queue.list().map(\.id) == ["two"])
             let none = try await self.steward("drop", topic, "--method", "other")

@@ -99,10 +99,10 @@ import Testing
     }
 
     @Test func `wire contract 5.1: heartbeats keep a monitored call alive`() async throws {
-        let steps = Array(repeating: Step(delay: .milliseconds(500), members: Self.heartbeat), count: 4)
+        let steps = Array(repeating: Step(delay: .seconds(1), members: Self.heartbeat), count: 4)
         let outcome = try await call(
-            steps + [Step(delay: .milliseconds(500), members: Self.ok)],
-            monitor: .seconds(2)
+            steps + [Step(delay: .seconds(1), members: Self.ok)],
+            monitor: .seconds(4)
         )
         #expect(outcome.0 == .returned(5))
     }
@@ -127,7 +127,7 @@ import Testing
         let twice = try await call([Step(members: Self.ok), Step(members: Self.ok)])
         #expect(twice.0 == .returned(5))
         let late = try await call(
-            [Step(delay: .milliseconds(400), members: Self.ok)],
+            [Step(delay: .seconds(2), members: Self.ok)],
             timeout: .milliseconds(50)
         )
         #expect(late.0 == .raised(.timeout, nil) && late.late == 1)

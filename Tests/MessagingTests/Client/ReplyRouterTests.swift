@@ -39,6 +39,8 @@ import Testing
             #expect(error?.progress?.consumers == 0)
             await transport.close()
         }
+        // The task that has looked at the queue may be about to end.
+        for _ in 1...1_000 where observed != nil { try await Task.sleep(for: .milliseconds(10)) }
         #expect(observed == nil)
     }
 

@@ -102,14 +102,20 @@ import Testing
         var configuration = RPCServer.Configuration()
         configuration.concurrency = 1
         configuration.prefetch = 1
+        let areSent = EventRecorder<Void>()
         try await bench.serve(configuration: configuration) { _, arguments in
-            if arguments.text == "poison" { throw Broken() }
-            return ""
+            guard arguments.text == "poison" else { return "" }
+            try await areSent.first(1)
+            throw Broken()
         } _: { _ in
             try await bench.client.cast(Self.work, .init(text: "poison"))
             for number in 1...5 { try await bench.client.cast(Self.work, .init(text: "\(number)")) }
+            areSent.record(())
             let runs = try await bench.runs.first(8)
-            #expect(runs == ["poison 1", "1 1", "2 1", "3 1", "4 1", "5 1", "poison 2", "poison 3"])
+            #expect(runs.filter { $0.hasPrefix("poison") } == ["poison 1", "poison 2", "poison 3"])
+            #expect(runs.filter { !$0.hasPrefix("poison") } == ["1 1", "2 1", "3 1", "4 1", "5 1"])
+            // Those behind it have its delay to themselves: how many of them run in it depends on the machine.
+            #expect(runs[1] == "1 1")
             let letter = try #require(try await bench.given(up: 1).first)
             #expect(letter.method == "work")
             #expect(letter.reason == .failed)
