@@ -185,5 +185,11 @@ let package = Package(
             path: "Sources/Benchmarks/bench-load",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "microbenchmarks",
+            dependencies: ["Messaging", "ServiceRuntime"],
+            path: "Sources/Benchmarks/microbenchmarks",
+            swiftSettings: settings
+        ),
     ]
 )

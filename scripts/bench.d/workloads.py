@@ -134,12 +134,13 @@ def fanout(bench, peer, count):
 
 
 def idle(bench, peer, _):
-    topic, starts = bench.topic(peer), []
-    for _ in range(STARTS - 1):
-        with Server(peer.server + ["server", "--topic", topic]) as server:
+    command = peer.server + ["server", "--topic", bench.topic(peer)]
+    starts, interval = [], bench.interval()
+    for _ in range(STARTS):
+        with Server(command) as server:
             starts.append(server.start_seconds)
-    with Server(peer.server + ["server", "--topic", topic]) as server:
-        starts.append(server.start_seconds)
+    foreign = interval.foreign_share()
+    with Server(command) as server:
         time.sleep(1.5)
         cpu, waits = watch(server.id, IDLE_SECONDS)
         return {
@@ -147,6 +148,7 @@ def idle(bench, peer, _):
             "server_memory_mb": resident_memory(server.id),
             "idle_cpu_ms": cpu / IDLE_SECONDS * 1e3,
             "wake_ups": waits / IDLE_SECONDS,
+            "foreign": foreign,
         }
 
 

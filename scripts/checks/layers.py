@@ -28,6 +28,7 @@ LAYERS = {
     "BenchmarkSupport": ["MessagingRabbitMQ"],
     "bench-worker": ["BenchmarkSupport"],
     "bench-load": ["BenchmarkSupport"],
+    "microbenchmarks": ["ServiceRuntime"],
 }
 # C modules: no other targets see them.
 RESERVED = {"CRabbitMQ": {"AMQPClient"}, "CZlib": {"Compression"}, "CBzip2": {"Compression"}}

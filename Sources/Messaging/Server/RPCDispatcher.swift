@@ -1,13 +1,13 @@
 internal import Logging
 
 /// Finds the handler of a request: namespace, version, method, access, in that order (wire contract 4.2).
-struct RPCDispatcher: Sendable {
+package struct RPCDispatcher: Sendable {
     let endpoints: [RPCEndpoint]
 
     /// Takes endpoints in the order in which they are asked.
     ///
     /// A method that one of them declares and none serves is a programmer's mistake and traps.
-    init(endpoints: [RPCEndpoint]) {
+    package init(endpoints: [RPCEndpoint]) {
         for endpoint in endpoints {
             for method in endpoint.servedElsewhere {
                 let isServed = endpoints.contains { other in
@@ -24,7 +24,7 @@ struct RPCDispatcher: Sendable {
     }
 
     /// Why a request has no handler.
-    enum Refusal: Error, RemoteFailureConvertible {
+    package enum Refusal: Error, RemoteFailureConvertible {
         case noSuchMethod(String)
         case unsupportedVersion(String, method: String)
         case badVersion(String)
@@ -33,7 +33,7 @@ struct RPCDispatcher: Sendable {
         case badContext(JSONError)
 
         /// The classes that Python callers can tell apart (wire contract 3.4).
-        var remoteFailure: RemoteFailure {
+        package var remoteFailure: RemoteFailure {
             switch self {
             case .noSuchMethod(let method):
                 RemoteFailure(
@@ -86,7 +86,7 @@ struct RPCDispatcher: Sendable {
     }
 
     /// The handler of a request that `userID` has sent, as the broker says.
-    func handler(for request: RequestPayload, userID: String?) throws(Refusal) -> RPCHandler {
+    package func handler(for request: RequestPayload, userID: String?) throws(Refusal) -> RPCHandler {
         let method = request.method
         let version: RPCVersion
         switch request.version {
