@@ -191,5 +191,13 @@ let package = Package(
             path: "Sources/Benchmarks/microbenchmarks",
             swiftSettings: settings
         ),
+        // Far above a day's work; in processes of their own.
+        .testTarget(
+            name: "ScaleTests",
+            dependencies: [
+                "bench-worker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "TestSupport", logging,
+            ],
+            swiftSettings: settings
+        ),
     ]
 )

@@ -10,7 +10,7 @@ import Testing
 @testable import MessagingRabbitMQ
 
 /// Wire contract 2.2: bodies that kombu compressed, and our own.
-@Suite(.timeLimit(.minutes(2))) struct CompressedBodyTests {
+@Suite(.timeLimit(.minutes(5))) struct CompressedBodyTests {
     /// `call_gzip`: what oslo.messaging with `kombu_compression=gzip` put on the wire.
     private struct Capture: Decodable {
         let headers: [String: String]

@@ -32,6 +32,9 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "The topic that is served.")
     var topic: String
 
+    @Option(help: "The name of the server, before its number in this process.")
+    var host = "s"
+
     @Option(help: "What is measured.")
     var mode = Mode.echo
 
@@ -63,7 +66,7 @@ struct Serve: AsyncParsableCommand {
             for number in 0..<self.servers {
                 let server = RPCServer(
                     transport,
-                    target: .topic(self.topic, server: "s\(number)"),
+                    target: .topic(self.topic, server: "\(self.host)\(number)"),
                     endpoints: [endpoint],
                     configuration: configuration,
                     logger: .silent
