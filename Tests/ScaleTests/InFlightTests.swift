@@ -146,7 +146,8 @@ private struct Crowd: Sendable {
                 }
                 memory.append(ProcessFigures().residentBytes)
             }
-            #expect(memory[1] < memory[0] + memory[0] / 4 + 16 << 20)
+            // The second half has its own peak, of handlers that still run.
+            #expect(memory[1] < memory[0] + memory[0] / 2 + 16 << 20)
             // The server is not told of all: a word of a cancelled call that is held up is not kept.
             print("\(server.runningHandlers) of \(self.count) handlers were not told that their call was cancelled")
             gate.fulfil()
