@@ -62,14 +62,14 @@ public final class EventRecorder<Event: Sendable>: Sendable {
     ///
     /// - Parameters:
     ///   - count: How many events.
-    ///   - limit: How long to wait; 20 s by default: generous, because it is only for what is broken.
+    ///   - limit: How long to wait; 60 s by default: generous, because it is only for what is broken.
     ///   - isMeant: Which events count; all by default.
     /// - Returns: The first `count` events that count.
     /// - Throws: ``NotEnough`` after `limit`; `CancellationError`.
     @discardableResult
     public func first(
         _ count: Int,
-        within limit: Duration = .seconds(20),
+        within limit: Duration = .seconds(60),
         where isMeant: @escaping @Sendable (Event) -> Bool = { _ in true }
     ) async throws -> [Event] {
         await withTaskGroup(of: Void.self) { group in

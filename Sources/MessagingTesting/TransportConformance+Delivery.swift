@@ -172,7 +172,7 @@ extension TransportConformance {
 extension TransportConformance.Bench {
     /// Tries again, for a bounded time, what may fail while a transport recovers.
     func eventually(_ body: () async throws -> Void) async throws {
-        let limit = ContinuousClock.now + .seconds(20)
+        let limit = ContinuousClock.now + .seconds(60)
         while true {
             do {
                 return try await body()

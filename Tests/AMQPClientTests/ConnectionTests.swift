@@ -3,7 +3,7 @@ import Logging
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ConnectionTests {
+@Suite(.timeLimit(.minutes(3))) struct ConnectionTests {
     private func connection(_ url: String, _ configure: (inout AMQPConfiguration) -> Void = { _ in }) throws
         -> AMQPConnection
     {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// What no real broker does, or not when asked: played by a fake one.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct HostileBrokerTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct HostileBrokerTests {
     private static let badFrames: [(String, [UInt8])] = [
         ("a wrong end octet", Wire.frame(1, 1, [0, 20, 0, 41], end: 0)),
         ("an undersized method", Wire.frame(1, 1, [0])),

@@ -2,7 +2,7 @@ import AMQPClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct PublishingAndConsumingTests {
+@Suite(.timeLimit(.minutes(3))) struct PublishingAndConsumingTests {
     @Test func `a confirmed message reaches a consumer and is acknowledged`() async throws {
         try await withConnection { connection in
             let channel = try await connection.openChannel()
@@ -66,7 +66,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct ConsumingTests {
+@Suite(.timeLimit(.minutes(3))) struct ConsumingTests {
     /// A queue with numbered messages, and what consumes them.
     private func withQueue(
         of count: Int,

@@ -6,7 +6,7 @@ import Testing
 @testable import AMQPClient
 
 /// Wire contract 2.1 and 5.5: log-in, and what is agreed with the broker.
-@Suite(.timeLimit(.minutes(2))) struct NegotiationTests {
+@Suite(.timeLimit(.minutes(3))) struct NegotiationTests {
     // MARK: Log-in
 
     @Test func `wire contract 2.1: AMQPLAIN logs in at a real broker, and a wrong password does not`() async throws {

@@ -2,7 +2,7 @@ import AMQPClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct PropertyTests {
+@Suite(.timeLimit(.minutes(3))) struct PropertyTests {
     static let everyType: AMQPTable = [
         "void": .void, "true": .bool(true), "false": .bool(false),
         "int8": .int8(.min), "uint8": .uint8(.max), "int16": .int16(.min), "uint16": .uint16(.max),

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A broker that goes away, says nothing or takes nothing: played by a fake one, so that it happens at the right moment.
-@Suite(.serialized, .timeLimit(.minutes(2))) struct SilentBrokerTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct SilentBrokerTests {
     // Fault 6.
     @Test func `a silent broker is noticed after two heartbeats`() async throws {
         try await FakeBroker.with { peer, number in

@@ -2,7 +2,7 @@ import AMQPClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct TopologyOperationTests {
+@Suite(.timeLimit(.minutes(3))) struct TopologyOperationTests {
     @Test func `messages pass through bindings of every kind and no more after they are removed`() async throws {
         try await withConnection { connection in
             let channel = try await connection.openChannel()

@@ -3,7 +3,7 @@ import Testing
 @testable import Compression
 
 /// Wire contract 2.2: bodies compressed by kombu, and what a peer may send instead.
-@Suite(.timeLimit(.minutes(2))) struct CompressionTests {
+@Suite(.timeLimit(.minutes(3))) struct CompressionTests {
     private static let limit = 128 << 20
 
     /// Bytes of several sizes around those of the steps, that compress well and hardly at all.

@@ -3,7 +3,7 @@ import Messaging
 import Testing
 
 /// The command line against a real oslo.messaging server.
-@Suite(.pythonServers, .serialized, .timeLimit(.minutes(2))) struct CommandLineTests {
+@Suite(.pythonServers, .serialized, .timeLimit(.minutes(3))) struct CommandLineTests {
     /// Runs a command for the suite's topic.
     private func steward(
         _ command: String,

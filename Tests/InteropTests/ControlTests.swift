@@ -4,7 +4,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// Asking workers about themselves: by the command line, and from Python.
-@Suite(.pythonClient, .serialized, .timeLimit(.minutes(2))) struct ControlTests {
+@Suite(.pythonClient, .serialized, .timeLimit(.minutes(3))) struct ControlTests {
     private static let endpoint = RPCEndpoint(version: "3.2") {
         RPCHandler("wait", since: "3.0") { _, _ in
             try await Task.sleep(for: .seconds(60))

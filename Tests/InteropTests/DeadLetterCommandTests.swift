@@ -4,7 +4,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// `steward dead-letters` with letters that lie in a real queue.
-@Suite(.timeLimit(.minutes(2))) struct DeadLetterCommandTests {
+@Suite(.timeLimit(.minutes(3))) struct DeadLetterCommandTests {
     /// Puts letters of three ids among a new topic's dead letters, as a server would; `gone` came from a queue that does
     /// not exist.
     private func withLetters(_ body: (String, RabbitMQTransport) async throws -> Void) async throws {

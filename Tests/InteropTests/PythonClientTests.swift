@@ -3,7 +3,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// A real oslo.messaging client calls our server.
-@Suite(.pythonClient, .serialized, .timeLimit(.minutes(2))) struct PythonClientTests {
+@Suite(.pythonClient, .serialized, .timeLimit(.minutes(3))) struct PythonClientTests {
     /// An error with a name on the wire, as a service has them.
     private struct VolumeNotFound: Error, RemoteFailureConvertible {
         var remoteFailure: RemoteFailure {

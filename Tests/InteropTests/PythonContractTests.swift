@@ -3,7 +3,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// Contracts, access and limits between the two languages.
-@Suite(.pythonClient, .pythonServers, .serialized, .timeLimit(.minutes(2))) struct PythonContractTests {
+@Suite(.pythonClient, .pythonServers, .serialized, .timeLimit(.minutes(3))) struct PythonContractTests {
     private enum Guarded {
         static let open = RPCMethod<Void, String>("open", since: "1.0")
         static let roles = RPCMethod<Void, String>("roles", since: "1.0", access: .roles(["admin"]))

@@ -3,7 +3,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// Our client calls a real oslo.messaging server.
-@Suite(.pythonServers, .serialized, .timeLimit(.minutes(2))) struct PythonServerTests {
+@Suite(.pythonServers, .serialized, .timeLimit(.minutes(3))) struct PythonServerTests {
     /// Lends a client of the suite's servers.
     private func withClient(_ body: (RPCClient) async throws -> Void) async throws {
         let topic = try #require(PythonServer.current).topic

@@ -3,7 +3,7 @@ import MessagingRabbitMQ
 import Testing
 
 /// Both sides use the same option of oslo's driver, and so the same exchanges, queues and bodies (wire contract 1.3, 2.2).
-@Suite(.serialized, .timeLimit(.minutes(2))) struct QueueProfileTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct QueueProfileTests {
     private static let options = [
         "amqp_durable_queues=true", "amqp_auto_delete=true", "rabbit_transient_queues_ttl=60",
         "rabbit_quorum_queue=true&rabbit_quorum_delivery_limit=3", "rabbit_transient_quorum_queue=true",

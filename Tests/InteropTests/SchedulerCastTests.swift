@@ -4,7 +4,7 @@ import ServiceRuntime
 import Testing
 
 /// A real oslo.messaging server in the place of cinder's scheduler hears of our managers.
-@Suite(.serialized, .timeLimit(.minutes(1))) struct SchedulerCastTests {
+@Suite(.serialized, .timeLimit(.minutes(3))) struct SchedulerCastTests {
     private struct StorageManager: SchedulerDependentManager {
         let host = "node-ü"
         let serviceName = "volume"

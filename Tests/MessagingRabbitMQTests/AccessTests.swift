@@ -20,7 +20,7 @@ import Testing
         return properties
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `the sender's log-in decides, and cannot be claimed`() async throws {
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in

@@ -9,7 +9,7 @@ import Testing
 @testable import Messaging
 
 /// A worker answers questions about itself whatever its handlers do.
-@Suite(.timeLimit(.minutes(2))) struct BusyWorkerTests {
+@Suite(.timeLimit(.minutes(3))) struct BusyWorkerTests {
     @Test func `ping and stats are answered at once while every handler slot waits for something`() async throws {
         try await TestBroker().withURL { url in
             let gate = EventRecorder<Void>()

@@ -7,7 +7,7 @@ import Testing
 
 /// Wire contract 1.3, "peers that disagree", and fault 19: what exists otherwise is adopted or refused with a plan, and
 /// never deleted.
-@Suite(.timeLimit(.minutes(2))) struct ConflictTests {
+@Suite(.timeLimit(.minutes(3))) struct ConflictTests {
     private typealias Difference = TopologyConflict.Difference
 
     @Test func `fault 19: a refusal names everything that differs, and the queue keeps its messages`() async throws {

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Wire contract 2.1 and 2.2: the connections of a process as the broker sees them, and the replies of a server.
-@Suite(.timeLimit(.minutes(2))) struct HandshakeTests {
+@Suite(.timeLimit(.minutes(3))) struct HandshakeTests {
     private struct Connection: Decodable {
         struct Properties: Decodable {
             let product: String

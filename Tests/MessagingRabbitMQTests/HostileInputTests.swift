@@ -9,7 +9,7 @@ import Testing
 /// What anybody with access to the broker may publish to a server's queue: it answers what can be answered, and goes
 /// on.
 @Suite struct HostileInputTests {
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(3)))
     func `a server outlives bad properties, garbage headers and a body of 50 MiB`() async throws {
         try await self.withServer { channel, client in
             let request = #"{"method": "length", "args": {"text": "x"}, "_unique_id": "ID"}"#
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(3)))
     func `a request of 50 MiB is served`() async throws {
         try await self.withServer { _, client in
             let text = String(repeating: "0123456789abcdef", count: (50 << 20) / 16)
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)))
+    @Test(.timeLimit(.minutes(3)))
     func `callers whose reply queue has vanished hold nobody up`() async throws {
         try await self.withServer { channel, client in
             for number in 1...200 {

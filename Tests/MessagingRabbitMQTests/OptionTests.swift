@@ -9,7 +9,7 @@ import Testing
 @testable import MessagingRabbitMQ
 
 /// Wire contract 1.3, 2.1, 5.4, 5.5 and 5.7: what each option of a transport URL does.
-@Suite(.timeLimit(.minutes(2))) struct OptionTests {
+@Suite(.timeLimit(.minutes(3))) struct OptionTests {
     // MARK: Values
 
     private func configuration(_ options: String) throws -> RabbitMQConfiguration {

@@ -8,7 +8,7 @@ import Testing
 
 /// Wire contract 2.2: what each message looks like on the wire, seen by a plain AMQP consumer.
 @Suite struct PublishingTests {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `wire contract 2.2 and 3.2: a call has the properties, the expiration and the payload of oslo's`() async throws
     {
         try await self.withSpy { spy, transport in
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `wire contract 2.2: casts expire never, and a fanout has its own exchange and an empty key`() async throws {
         try await self.withSpy { spy, transport in
             let client = RPCClient(transport, target: .topic("wt"))

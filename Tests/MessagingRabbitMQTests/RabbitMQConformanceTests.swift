@@ -6,12 +6,12 @@ import TestSupport
 import Testing
 
 @Suite struct RabbitMQConformanceTests {
-    @Test(.timeLimit(.minutes(3)), arguments: TransportConformance.checks.filter { !$0.disturbsBroker })
+    @Test(.timeLimit(.minutes(5)), arguments: TransportConformance.checks.filter { !$0.disturbsBroker })
     func `the RabbitMQ transport conforms`(_ check: TransportConformance.Check) async throws {
         try await self.run(check, on: TestBroker())
     }
 
-    @Test(.timeLimit(.minutes(3)), arguments: TransportConformance.checks.filter(\.disturbsBroker))
+    @Test(.timeLimit(.minutes(5)), arguments: TransportConformance.checks.filter(\.disturbsBroker))
     func `it conforms where the whole broker is disturbed`(_ check: TransportConformance.Check) async throws {
         try await PrivateNode.with(["--management"]) { node in
             try await self.run(check, on: TestBroker(environment: node.environment))

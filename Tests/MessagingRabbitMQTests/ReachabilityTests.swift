@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Wire contract 5.3 and 5.4: what becomes of requests that find nobody, or lose their connection.
-@Suite(.timeLimit(.minutes(2))) struct ReachabilityTests {
+@Suite(.timeLimit(.minutes(3))) struct ReachabilityTests {
     // MARK: 5.3
 
     @Test func `wire contract 5.3: what nobody serves is said at once, and a fanout to nobody is fine`() async throws {

@@ -6,7 +6,7 @@ import Testing
 
 /// What the broker refuses.
 @Suite struct RefusalTests {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `a reply queue that is refused again and again costs no channels`() async throws {
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in
@@ -28,7 +28,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `a queue that exists with other arguments is refused by the name of what differs`() async throws {
         let broker = try TestBroker()
         try await broker.withVirtualHost { virtualHost in

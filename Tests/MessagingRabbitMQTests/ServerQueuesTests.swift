@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Wire contract 1.1, 1.2 and 1.4: which queues there are, who consumes them, and how long they last.
-@Suite(.timeLimit(.minutes(2))) struct ServerQueuesTests {
+@Suite(.timeLimit(.minutes(3))) struct ServerQueuesTests {
     private struct Consumer: Decodable {
         struct Queue: Decodable { let name: String }
         let tag: String

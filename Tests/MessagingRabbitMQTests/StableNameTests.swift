@@ -8,7 +8,7 @@ import Testing
 @testable import MessagingRabbitMQ
 
 /// Wire contract 1.3, `use_queue_manager`: fanout and reply queues with names that stay.
-@Suite(.timeLimit(.minutes(2))) struct StableNameTests {
+@Suite(.timeLimit(.minutes(3))) struct StableNameTests {
     private static let endpoint = RPCEndpoint { RPCHandler("echo") { _, arguments in arguments } }
 
     /// A process name of one test: the numbers are shared by the whole machine.

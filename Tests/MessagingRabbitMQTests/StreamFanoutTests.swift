@@ -9,7 +9,7 @@ import Testing
 @testable import MessagingRabbitMQ
 
 /// Wire contract 1.3, `rabbit_stream_fanout`: one stream for all servers of a topic.
-@Suite(.timeLimit(.minutes(2))) struct StreamFanoutTests {
+@Suite(.timeLimit(.minutes(3))) struct StreamFanoutTests {
     private static let options =
         "rabbit_stream_fanout=true&rabbit_transient_quorum_queue=true&rabbit_qos_prefetch_count=5"
 

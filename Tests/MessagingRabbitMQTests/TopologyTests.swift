@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: Capture.all)
+    @Test(.timeLimit(.minutes(5)), arguments: Capture.all)
     func `wire contract 1.1, 1.3: a server and a client declare what oslo.messaging declares`(
         _ capture: Capture
     ) async throws {
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(2)), arguments: [("", "?amqp_durable_queues=true"), ("?amqp_durable_queues=true", "")])
+    @Test(.timeLimit(.minutes(5)), arguments: [("", "?amqp_durable_queues=true"), ("?amqp_durable_queues=true", "")])
     func `wire contract 1.3: what a peer made with another durability is adopted`(
         theirs: String,
         ours: String

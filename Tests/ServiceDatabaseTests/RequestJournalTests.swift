@@ -5,7 +5,7 @@ import Testing
 @testable import Messaging
 @testable import ServiceDatabase
 
-@Suite(.timeLimit(.minutes(1))) struct RequestJournalTests {
+@Suite(.timeLimit(.minutes(3))) struct RequestJournalTests {
     static let migrations = [
         SchemaMigration("effects") { database in
             // Without a unique key: what happens twice shall be seen.

@@ -5,7 +5,7 @@ import Testing
 
 @testable import ServiceRuntime
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct CapabilityTests {
     private actor VolumeManager: SchedulerDependentManager {
         nonisolated let host = "node-1@disk"

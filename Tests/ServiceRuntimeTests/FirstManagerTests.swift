@@ -69,7 +69,7 @@ extension GreetingManager: SchedulerDependentManager {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct FirstManagerTests {
     @Test func `a guest is greeted`() async throws {
         let context = ManagerContext(transport: InMemoryTransport(InMemoryBroker()))

@@ -8,7 +8,7 @@ import Testing
 
 @testable import ServiceRuntime
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ManagerServiceTests {
     private static let greet = RPCMethod<[String: String], String>("greet", since: "2.0")
     private static let wait = RPCMethod<Void, String>("wait", since: "2.0")

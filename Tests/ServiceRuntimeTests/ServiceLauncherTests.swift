@@ -7,7 +7,7 @@ import Testing
 
 @testable import ServiceRuntime
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ServiceLauncherTests {
     private struct TestService: Service {
         let body: @Sendable () async throws -> Void

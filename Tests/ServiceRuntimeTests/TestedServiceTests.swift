@@ -15,7 +15,7 @@ private struct TickingManager: Manager {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct TestedServiceTests {
     @Test func `ten minutes of a service are played in a moment`() async throws {
         let test = TestService(topic: "greeting", host: "node-1")

@@ -29,7 +29,7 @@ public final class Collector<Element: Sendable>: Sendable {
     /// Waits until what came fulfils a condition.
     @discardableResult
     public func wait(
-        _ timeout: Duration = .seconds(20),
+        _ timeout: Duration = .seconds(60),
         until condition: @Sendable ([Element]) -> Bool
     ) async throws -> [Element] {
         let deadline = ContinuousClock.now + timeout
@@ -43,7 +43,7 @@ public final class Collector<Element: Sendable>: Sendable {
 
     /// Waits for a number of elements.
     @discardableResult
-    public func wait(for count: Int, _ timeout: Duration = .seconds(20)) async throws -> [Element] {
+    public func wait(for count: Int, _ timeout: Duration = .seconds(60)) async throws -> [Element] {
         try await self.wait(timeout) { $0.count >= count }
     }
 }

@@ -5,7 +5,7 @@ import Testing
 @testable import VolumeService
 
 /// A scheduler and two workers over one broker in memory.
-@Suite(.timeLimit(.minutes(1))) struct EndToEndTests {
+@Suite(.timeLimit(.minutes(3))) struct EndToEndTests {
     struct Stage {
         let transport: InMemoryTransport
         let scheduler: VolumeSchedulerAPI

@@ -6,7 +6,7 @@ import Testing
 @testable import VolumeService
 
 /// Requests that change volumes are done at least once.
-@Suite(.timeLimit(.minutes(1))) struct RetryTests {
+@Suite(.timeLimit(.minutes(3))) struct RetryTests {
     @Test func `a creation that fails in the backend is tried again`() async throws {
         try await withDirectory { directory in
             let driver = FaultyDriver(try makeDriver(directory))

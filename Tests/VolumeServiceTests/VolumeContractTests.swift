@@ -5,7 +5,7 @@ import Testing
 @testable import VolumeService
 
 /// One contract, two places: a manager at home and a client of it read the same.
-@Suite(.timeLimit(.minutes(1))) struct VolumeContractTests {
+@Suite(.timeLimit(.minutes(3))) struct VolumeContractTests {
     /// What a user of volumes does, who does not know where they are.
     private func use(_ volumes: any VolumeOperations) async throws {
         let one = try id("one")

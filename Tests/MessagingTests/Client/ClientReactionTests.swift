@@ -4,7 +4,7 @@ import Testing
 @testable import Messaging
 
 /// Wire contract 3.3, 3.4 and 5.1: each reply that was tried on a Python client is given to ours.
-@Suite(.timeLimit(.minutes(2))) struct ClientReactionTests {
+@Suite(.timeLimit(.minutes(3))) struct ClientReactionTests {
     private enum Outcome: Equatable, CustomStringConvertible {
         case returned(JSONValue)
         case raised(RPCError.Code, String?)

@@ -4,7 +4,7 @@ import Testing
 @testable import Messaging
 
 /// What a client can be prepared with, and what it refuses: wire contract 5.2.
-@Suite(.timeLimit(.minutes(1))) struct PrepareTests {
+@Suite(.timeLimit(.minutes(3))) struct PrepareTests {
     /// A broker with listeners that only note what arrives.
     private struct Bench {
         let broker = InMemoryBroker()

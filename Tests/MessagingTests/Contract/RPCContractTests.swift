@@ -2,7 +2,7 @@ import Messaging
 import Testing
 
 /// A service's contract is one place: registration, client and description come from it.
-@Suite(.timeLimit(.minutes(1))) struct RPCContractTests {
+@Suite(.timeLimit(.minutes(3))) struct RPCContractTests {
     struct Missing: Error, Equatable, RemoteFailureConvertible, RemoteFailureInitializable {
         let word: String
         init(word: String) { self.word = word }

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Messaging
 
-@Suite(.timeLimit(.minutes(1))) struct DeadLetterQueueTests {
+@Suite(.timeLimit(.minutes(3))) struct DeadLetterQueueTests {
     typealias Bench = AtLeastOnceTests.Bench
 
     /// Puts letters into the queue as servers do.

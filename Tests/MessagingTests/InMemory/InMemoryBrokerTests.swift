@@ -2,7 +2,7 @@ import Messaging
 import MessagingTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct InMemoryBrokerTests {
     private let clock = VirtualClock()
     private let broker: InMemoryBroker

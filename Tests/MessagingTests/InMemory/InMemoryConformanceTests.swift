@@ -3,7 +3,7 @@ import MessagingTesting
 import Testing
 
 @Suite struct InMemoryConformanceTests {
-    @Test(.timeLimit(.minutes(2)), arguments: TransportConformance.checks)
+    @Test(.timeLimit(.minutes(5)), arguments: TransportConformance.checks)
     func `the in-memory transport conforms`(_ check: TransportConformance.Check) async throws {
         try await check.run(on: InMemoryHarness())
     }

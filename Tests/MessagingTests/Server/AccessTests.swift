@@ -4,7 +4,7 @@ import MessagingTesting
 import Testing
 
 /// Who may call what: policies over the verified user and the context.
-@Suite(.timeLimit(.minutes(1))) struct AccessTests {
+@Suite(.timeLimit(.minutes(3))) struct AccessTests {
     private func caller(_ userID: String? = nil, roles: JSONValue? = nil) -> Caller {
         Caller(userID: userID, context: RPCContext(roles.map { ["roles": $0] } ?? [:]))
     }

@@ -7,7 +7,7 @@ import Testing
 @testable import Messaging
 
 /// At-least-once requests while something else is broken: the journal, or the broker.
-@Suite(.timeLimit(.minutes(1))) struct AtLeastOnceFaultTests {
+@Suite(.timeLimit(.minutes(3))) struct AtLeastOnceFaultTests {
     typealias Bench = AtLeastOnceTests.Bench
     struct Down: Error {}
 

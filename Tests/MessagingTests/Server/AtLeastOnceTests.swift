@@ -6,7 +6,7 @@ import Testing
 @testable import Messaging
 
 /// What becomes of requests that are acknowledged at their end; each branch, in memory.
-@Suite(.timeLimit(.minutes(1))) struct AtLeastOnceTests {
+@Suite(.timeLimit(.minutes(3))) struct AtLeastOnceTests {
     struct Broken: Error {}
 
     struct Refused: Error, RemoteFailureConvertible {

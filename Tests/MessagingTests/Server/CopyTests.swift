@@ -4,7 +4,7 @@ import Testing
 @testable import Messaging
 
 /// What copies of requests carry, who is believed to have sent them, and what becomes of those that are refused.
-@Suite(.timeLimit(.minutes(1))) struct CopyTests {
+@Suite(.timeLimit(.minutes(3))) struct CopyTests {
     typealias Bench = AtLeastOnceTests.Bench
     struct Down: Error {}
 

@@ -3,7 +3,7 @@ import Testing
 @testable import Messaging
 
 /// What a server refuses before it decodes any arguments.
-@Suite(.timeLimit(.minutes(1))) struct LimitsTests {
+@Suite(.timeLimit(.minutes(3))) struct LimitsTests {
     private func limits(_ change: (inout RPCLimits) -> Void) -> RPCLimits {
         var limits = RPCLimits()
         change(&limits)

@@ -4,7 +4,7 @@ import Testing
 @testable import Messaging
 
 @Suite struct RPCServerStopTests {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `wire contract 4.5: a server that waits for its broker can be stopped`() async throws {
         let transport = AbsentBroker()
         let server = RPCServer(transport, target: .topic("t", server: "h"), endpoints: [])
@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `an error of a transport that cannot listen is thrown`() async throws {
         let transport = InMemoryTransport(InMemoryBroker())
         await transport.close()
@@ -25,7 +25,7 @@ import Testing
         #expect(error?.code == .closed)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `wire contract 4.5: what was acknowledged while the server's task was cancelled is run`() async throws {
         let broker = InMemoryBroker()
         let transport = SlowAcknowledgement(InMemoryTransport(broker))
@@ -51,7 +51,7 @@ import Testing
         #expect(broker.depth(of: "t") == 0)
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `the result of a handler that ends well although it is cancelled counts, also under a time limit`()
         async throws
     {

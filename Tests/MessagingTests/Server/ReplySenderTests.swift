@@ -5,7 +5,7 @@ import Testing
 @testable import Messaging
 
 @Suite struct ReplySenderTests {
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `a reply queue is not taken for gone because the broker was out of reach`() async throws {
         let transport = FailingTransport(.unreachable)
         let sender = self.sender(over: transport)
@@ -15,7 +15,7 @@ import Testing
         #expect(await !sender.offer(.result(.null), to: address, deadline: nil))
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `a reply queue that was not there for a caller's whole patience is offered each further reply once`()
         async throws
     {
@@ -27,7 +27,7 @@ import Testing
         #expect(await sender.offer(.result(.null), to: address, deadline: nil))
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `calls that name a missing reply queue each do not cost a task each`() async throws {
         let transport = FailingTransport(.noSuchServer)
         let sender = self.sender(over: transport)

@@ -3,7 +3,7 @@ import Testing
 @testable import Messaging
 
 /// Wire contract 3.4: the pairs of class and module that a server must send, compared with what a Python server sent.
-@Suite(.timeLimit(.minutes(1))) struct ServerFailureTests {
+@Suite(.timeLimit(.minutes(3))) struct ServerFailureTests {
     private struct Value: Codable, Sendable { var value: Int }
 
     /// An error with a name on the wire.

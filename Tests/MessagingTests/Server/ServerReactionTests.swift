@@ -4,7 +4,7 @@ import Testing
 @testable import Messaging
 
 /// Wire contract 3.1, 3.2, 4.1 and 4.2: each message that was tried on a Python server is given to ours.
-@Suite(.timeLimit(.minutes(2))) struct ServerReactionTests {
+@Suite(.timeLimit(.minutes(3))) struct ServerReactionTests {
     private static let probes: [JSONValue] = {
         do {
             return try Fixture("server_reactions").value["probes"]?.arrayValue ?? []

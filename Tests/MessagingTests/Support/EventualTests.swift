@@ -2,7 +2,7 @@ import Testing
 
 @testable import Messaging
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct EventualTests {
     @Test func `all who wait get the first value`() async {
         let eventual = Eventual<Int>()

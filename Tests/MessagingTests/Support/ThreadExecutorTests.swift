@@ -3,7 +3,7 @@ import Testing
 
 @testable import Messaging
 
-@Suite(.timeLimit(.minutes(1))) struct ThreadExecutorTests {
+@Suite(.timeLimit(.minutes(3))) struct ThreadExecutorTests {
     @Test func `tasks run on its thread, their children and their continuations too`() async {
         let executor = ThreadExecutor(name: "test-executor")
         let threads = await executor.use {

@@ -50,7 +50,7 @@ private actor VolumeManager {
     }
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct ManagerWithoutBrokerTests {
     @Test func `a volume is created and reported`() async throws {
         try await withTestService(topic: "volume", endpoints: { [VolumeManager($0.transport).endpoint] }) { service in

@@ -6,7 +6,7 @@ private struct Nameless: Error, RemoteFailureConvertible {
     let remoteFailure = RemoteFailure(className: "Nameless", module: "greetings", message: "who is it?")
 }
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct MessageRecorderTests {
     private let broker = InMemoryBroker()
     private let greet = RPCMethod<Greeting, String>("greet", namespace: "polite", since: "1.1")

@@ -1,7 +1,7 @@
 import MessagingTesting
 import Testing
 
-@Suite(.timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(3)))
 struct VirtualClockTests {
     private let clock = VirtualClock()
     private let woken = EventRecorder<Int>()

@@ -3,7 +3,7 @@ import Testing
 
 @testable import Messaging
 
-@Suite("Signs of life of a long call: wire contract 4.4", .timeLimit(.minutes(1)))
+@Suite("Signs of life of a long call: wire contract 4.4", .timeLimit(.minutes(3)))
 struct CallMonitoringTests {
     private let gate = EventRecorder<Void>()
     private let started = EventRecorder<Void>()

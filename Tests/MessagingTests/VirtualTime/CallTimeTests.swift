@@ -3,7 +3,7 @@ import Testing
 
 @testable import Messaging
 
-@Suite("The time of a call: wire contract 4.1 and 5.1", .timeLimit(.minutes(1)))
+@Suite("The time of a call: wire contract 4.1 and 5.1", .timeLimit(.minutes(3)))
 struct CallTimeTests {
     private let gate = EventRecorder<Void>()
     private let started = EventRecorder<String>()

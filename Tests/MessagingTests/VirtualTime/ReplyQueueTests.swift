@@ -3,7 +3,7 @@ import Testing
 
 @testable import Messaging
 
-@Suite("Reply queues that are missing: wire contract 4.3", .timeLimit(.minutes(1)))
+@Suite("Reply queues that are missing: wire contract 4.3", .timeLimit(.minutes(3)))
 struct ReplyQueueTests {
     private let ran = EventRecorder<String>()
 

@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test(.timeLimit(.minutes(1)))
+    @Test(.timeLimit(.minutes(3)))
     func `anything else is an error at the sender, and an answer where Python gives none`() async throws {
         let transport = InMemoryTransport(InMemoryBroker())
         let sent = RPCMethod<Unwritable, Void>("sent", since: "1.0")
