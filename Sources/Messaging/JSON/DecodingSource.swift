@@ -15,12 +15,26 @@ final class DecodingSource {
     private let count: Int
     private var ownedBytes: UnsafeMutablePointer<UInt8>?
     let tokens: TokenList
+    /// The same bytes where they can be shared, so that raw texts are slices of them.
+    private let shared: ArraySlice<UInt8>?
+    private let limits: JSONLimits
+    /// Where the document stands in the one that it is a part of, if it is.
+    private let parent: (source: DecodingSource, token: Int)?
 
     /// Takes the bytes that `tokens` were made from.
-    init(_ buffer: UnsafeBufferPointer<UInt8>, tokens: consuming TokenList) {
+    init(
+        _ buffer: UnsafeBufferPointer<UInt8>,
+        tokens: consuming TokenList,
+        shared: ArraySlice<UInt8>? = nil,
+        limits: JSONLimits,
+        parent: (source: DecodingSource, token: Int)? = nil
+    ) {
         self.base = tokens.base
         self.count = buffer.count
         self.tokens = tokens
+        self.shared = shared
+        self.limits = limits
+        self.parent = parent
     }
 
     deinit {
@@ -41,13 +55,46 @@ final class DecodingSource {
     private static let linearSearchLimit = 24
 
     func keyed<Key: CodingKey>(by type: Key.Type, at token: Int) throws -> KeyedDecodingContainer<Key> {
+        if self.isUnread(token) { return try self.ownPart(at: token).keyed(by: type, at: 0) }
         guard self.tokens[token].kind == .object else { throw self.mismatch("an object", at: token) }
         return KeyedDecodingContainer(KeyedReader<Key>(source: self, object: self.object(at: token)))
     }
 
     func unkeyed(at token: Int) throws -> any UnkeyedDecodingContainer {
+        if self.isUnread(token) { return try self.ownPart(at: token).unkeyed(at: 0) }
         guard self.tokens[token].kind == .array else { throw self.mismatch("an array", at: token) }
         return UnkeyedReader(source: self, array: token)
+    }
+
+    @inline(__always)
+    private func isUnread(_ token: Int) -> Bool {
+        let kind = self.tokens[token].kind
+        return kind == .unreadArray || kind == .unreadObject
+    }
+
+    /// Reads a container of which only the extent is known; it borrows the same bytes.
+    private func part(at token: Int) throws(JSONError) -> DecodingSource {
+        let (start, end) = self.extent(of: self.tokens[token])
+        let buffer = UnsafeBufferPointer(start: self.base + start, count: end - start)
+        return DecodingSource(
+            buffer,
+            tokens: try TokenList.reading(buffer, limits: self.limits, depth: 1),
+            shared: self.sharedSlice(from: start, to: end),
+            limits: self.limits,
+            parent: (self, token)
+        )
+    }
+
+    /// The same with its own bytes, for a reader whose end cannot be seen.
+    private func ownPart(at token: Int) throws(JSONError) -> DecodingSource {
+        let part = try self.part(at: token)
+        part.takeOwnership()
+        return part
+    }
+
+    private func sharedSlice(from start: Int, to end: Int) -> ArraySlice<UInt8>? {
+        guard let shared = self.shared else { return nil }
+        return shared[(shared.startIndex + start)..<(shared.startIndex + end)]
     }
 
     private func object(at token: Int) -> ObjectTokens {
@@ -185,7 +232,15 @@ final class DecodingSource {
         if type == Int.self { return unsafeBitCast(try self.integer(at: token) as Int, to: type) }
         if type == Double.self { return unsafeBitCast(try self.double(at: token), to: type) }
         if type == JSONValue.self { return unsafeBitCast(try self.dynamicValue(at: token), to: type) }
-        if type == RawJSON.self { return unsafeBitCast(RawJSON(checked: self.rawBytes(at: token)[...]), to: type) }
+        if type == RawJSON.self { return unsafeBitCast(RawJSON(checked: self.rawBytes(at: token)), to: type) }
+        if self.isUnread(token) {
+            var part = try self.part(at: token)
+            defer {
+                // As for the whole document: a type may have kept what borrows the caller's bytes.
+                if !isKnownUniquelyReferenced(&part) { part.takeOwnership() }
+            }
+            return try part.value(type, at: 0)
+        }
         return try Value(from: ValueReader(source: self, token: token))
     }
 
@@ -196,9 +251,10 @@ final class DecodingSource {
         return try JSONValue(parsing: bytes[start..<end], limits: JSONLimits(maximumDepth: 512, maximumSize: .max))
     }
 
-    private func rawBytes(at token: Int) -> [UInt8] {
+    private func rawBytes(at token: Int) -> ArraySlice<UInt8> {
         let (start, end) = self.extent(of: self.tokens[token])
-        return Array(UnsafeBufferPointer(start: self.base + start, count: end - start))
+        return self.sharedSlice(from: start, to: end)
+            ?? Array(UnsafeBufferPointer(start: self.base + start, count: end - start))[...]
     }
 
     private func rawText(of token: JSONToken) -> String {
@@ -216,7 +272,7 @@ final class DecodingSource {
 
     /// The way from the document to a value, found by walking down: only errors ask for it.
     func codingPath(of target: Int) -> [any CodingKey] {
-        var path: [any CodingKey] = []
+        var path = self.parent.map { $0.source.codingPath(of: $0.token) } ?? []
         var current = 0
         while current != target {
             let container = self.tokens[current]

@@ -11,8 +11,8 @@ extension JSONScanner {
         return try self.takeString(from: start, at: index)
     }
 
-    /// The rest of a string that holds more than printable ASCII.
-    private mutating func takeString(from start: Int, at first: Int) throws(JSONError) -> JSONStringToken {
+    /// The rest of a string that holds more than plain ASCII.
+    mutating func takeString(from start: Int, at first: Int) throws(JSONError) -> JSONStringToken {
         var index = first
         var hasEscapes = false
         var isASCII = true
@@ -27,14 +27,24 @@ extension JSONScanner {
                 hasEscapes = true
                 index = try self.endOfEscape(at: index)
             case 0..<0x20:
-                throw self.syntaxError("a control character (byte \(byte)) in a string must be escaped", at: index)
+                throw self.unescapedControl(at: index)
             default:
-                if byte >= 0x80 { isASCII = false }
+                isASCII = false
                 index &+= 1
             }
-            index = JSONByte.endOfPlainRun(self.base, from: index, to: self.end)
+            index =
+                isASCII
+                ? JSONByte.endOfPlainRun(self.base, from: index, to: self.end)
+                : JSONByte.endOfContent(self.base, from: index, to: self.end)
         }
         throw self.syntaxError("the string has no end", at: start - 1)
+    }
+
+    private func unescapedControl(at index: Int) -> JSONError {
+        self.syntaxError(
+            "a control character (byte \(self.base[index])) in a string must be escaped",
+            at: index
+        )
     }
 
     private func endOfEscape(at index: Int) throws(JSONError) -> Int {
@@ -44,7 +54,7 @@ extension JSONScanner {
             UInt8(ascii: "n"), UInt8(ascii: "r"), UInt8(ascii: "t"):
             return index &+ 2
         case UInt8(ascii: "u"):
-            guard index &+ 6 <= self.end, Self.hexValue(self.base + (index + 2)) != nil else {
+            guard index &+ 6 <= self.end, JSONText.codeUnit(self.base + (index + 2)) != nil else {
                 throw self.syntaxError("'\\u' in a string must be followed by four hexadecimal digits", at: index)
             }
             return index &+ 6
@@ -62,117 +72,117 @@ extension JSONScanner {
         }
     }
 
-    private static func hexValue(_ digits: UnsafePointer<UInt8>) -> UInt32? {
-        guard let first = JSONByte.hexDigit(digits[0]), let second = JSONByte.hexDigit(digits[1]),
-            let third = JSONByte.hexDigit(digits[2]), let fourth = JSONByte.hexDigit(digits[3])
-        else { return nil }
-        return first << 12 | second << 8 | third << 4 | fourth
-    }
-
     /// The value of a string that was taken from this text.
     @inline(__always)
     func string(_ token: JSONStringToken) -> String {
         JSONText.string(self.base, token)
     }
-}
 
-/// Turns the text of checked strings and numbers into values.
-enum JSONText {
-    @inline(__always)
-    static func string(_ base: UnsafePointer<UInt8>, _ token: JSONStringToken) -> String {
-        let count = token.end &- token.start
-        if !token.hasEscapes {
-            return String(decoding: UnsafeBufferPointer(start: base + token.start, count: count), as: UTF8.self)
-        }
-        // Every escape is longer than the UTF-8 of what it stands for.
-        return String(unsafeUninitializedCapacity: count) { buffer in
-            guard let output = buffer.baseAddress else { return 0 }
-            return Self.unescape(base + token.start, count: count, into: output)
-        }
-    }
+    // MARK: - Values
 
-    /// The bytes of a string whose value is itself a document.
-    static func bytes(_ base: UnsafePointer<UInt8>, _ token: JSONStringToken) -> [UInt8] {
-        let count = token.end &- token.start
-        if !token.hasEscapes {
-            return Array(UnsafeBufferPointer(start: base + token.start, count: count))
-        }
-        return Array(unsafeUninitializedCapacity: count) { buffer, written in
-            guard let output = buffer.baseAddress else { return }
-            written = Self.unescape(base + token.start, count: count, into: output)
-        }
-    }
-
-    /// Writes the value of a checked string to `output`, which has room for `count` bytes, and returns its length.
+    /// Takes a string and returns its value; the position is at its opening quote.
     ///
-    /// A surrogate without its other half, which Python accepts and Swift's strings cannot hold, becomes U+FFFD.
-    private static func unescape(
-        _ input: UnsafePointer<UInt8>,
-        count: Int,
-        into output: UnsafeMutablePointer<UInt8>
-    ) -> Int {
-        var index = 0
-        var written = 0
-        while index < count {
-            let end = JSONByte.endOfPlainRun(input, from: index, to: count)
-            if end > index {
-                (output + written).update(from: input + index, count: end &- index)
-                written &+= end &- index
-                index = end
-                continue
+    /// For long strings: the text is walked over once, and not first checked and then copied.
+    mutating func takeStringValue() throws(JSONError) -> [UInt8] {
+        var failure: JSONError?
+        // No value is longer than its text.
+        let value = [UInt8](unsafeUninitializedCapacity: self.end &- self.position) { buffer, count in
+            guard let output = buffer.baseAddress else { return }
+            do throws(JSONError) {
+                count = try self.takeString(into: output)
+            } catch {
+                failure = error
             }
-            guard input[index] == JSONByte.backslash else {
-                output[written] = input[index]
-                index &+= 1
-                written &+= 1
-                continue
-            }
-            let escape = input[index &+ 1]
-            index &+= 2
-            guard escape == UInt8(ascii: "u") else {
-                output[written] = Self.value(ofEscape: escape)
-                written &+= 1
-                continue
-            }
-            var scalar = Self.codeUnit(input + index)
-            index &+= 4
-            if scalar & 0xFC00 == 0xD800, index &+ 6 <= count, input[index] == JSONByte.backslash,
-                input[index &+ 1] == UInt8(ascii: "u")
-            {
-                let low = Self.codeUnit(input + (index + 2))
-                if low & 0xFC00 == 0xDC00 {
-                    scalar = 0x1_0000 &+ (scalar & 0x3FF) << 10 &+ (low & 0x3FF)
-                    index &+= 6
-                }
-            }
-            written &+= Self.encode(Unicode.Scalar(scalar) ?? "\u{FFFD}", into: output + written)
         }
-        return written
-    }
-
-    private static func value(ofEscape escape: UInt8) -> UInt8 {
-        switch escape {
-        case UInt8(ascii: "b"): 0x08
-        case UInt8(ascii: "f"): 0x0C
-        case UInt8(ascii: "n"): 0x0A
-        case UInt8(ascii: "r"): 0x0D
-        case UInt8(ascii: "t"): 0x09
-        default: escape
-        }
-    }
-
-    private static func codeUnit(_ digits: UnsafePointer<UInt8>) -> UInt32 {
-        var value: UInt32 = 0
-        for index in 0..<4 { value = value << 4 | (JSONByte.hexDigit(digits[index]) ?? 0) }
+        if let failure { throw failure }
         return value
     }
 
-    private static func encode(_ scalar: Unicode.Scalar, into output: UnsafeMutablePointer<UInt8>) -> Int {
+    /// Takes a string and writes its value to `output`, which has room for as many bytes as are left of the text.
+    private mutating func takeString(into output: UnsafeMutablePointer<UInt8>) throws(JSONError) -> Int {
+        let (base, end) = (self.base, self.end)
+        let start = self.position &+ 1
+        var index = start
         var written = 0
-        for byte in scalar.utf8 {
-            output[written] = byte
-            written &+= 1
+        var isASCII = true
+        while index < end {
+            self.unescapeBlocks(&index, output, &written)
+            guard index < end else { break }
+            let byte = base[index]
+            switch byte {
+            case JSONByte.quote:
+                if !isASCII { try self.checkUTF8(from: start, to: index) }
+                self.position = index &+ 1
+                return written
+            case JSONByte.backslash:
+                let next = try self.endOfEscape(at: index)
+                let (read, added) = JSONText.unescape(base + index, count: end &- index, into: output + written)
+                // The other half of a surrogate pair has been read as well, if it is one.
+                index = max(next, index &+ read)
+                written &+= added
+            case 0..<0x20:
+                throw self.unescapedControl(at: index)
+            case 0x80...:
+                isASCII = false
+                while index < end, base[index] >= 0x80 {
+                    output[written] = base[index]
+                    written &+= 1
+                    index &+= 1
+                }
+            default:
+                output[written] = byte
+                written &+= 1
+                index &+= 1
+            }
         }
-        return written
+        throw self.syntaxError("the string has no end", at: start - 1)
+    }
+
+    /// Writes the value of as much of a string as is plain or escaped by a backslash alone.
+    ///
+    /// It goes in blocks and stops at the first byte that needs more attention, or close to the end of the text. Nothing is
+    /// written beyond the room for the value, as that is as long as the text: of what is left of it, a block and more has
+    /// not been read whenever sixteen bytes are written.
+    @inline(__always)
+    private func unescapeBlocks(
+        _ index: inout Int,
+        _ output: UnsafeMutablePointer<UInt8>,
+        _ written: inout Int
+    ) {
+        let base = self.base
+        // The first byte of the block is one that the backslash before it has made plain.
+        var isEscaped = false
+        while self.end &- index >= 2 &* JSONBlock.width {
+            var marks = JSONBlock(base + index).marks
+            if isEscaped { marks &= ~1 }
+            isEscaped = false
+            /// What is not written yet of what was read.
+            var rest = index
+            while marks != 0 {
+                let offset = marks.trailingZeroBitCount
+                let mark = index &+ offset
+                let isSimple =
+                    base[mark] == JSONByte.backslash
+                    && (base[mark &+ 1] == JSONByte.quote || base[mark &+ 1] == JSONByte.backslash)
+                JSONBlock.copy(base + rest, to: output + written)
+                written &+= mark &- rest
+                guard isSimple else {
+                    index = mark
+                    return
+                }
+                // The escaped byte is the first of what comes next, and none that is looked at again.
+                rest = mark &+ 1
+                marks &= ~(3 &<< UInt32(truncatingIfNeeded: offset))
+                isEscaped = offset == JSONBlock.width &- 1
+            }
+            JSONBlock.copy(base + rest, to: output + written)
+            index &+= JSONBlock.width
+            written &+= index &- rest
+        }
+        if isEscaped {
+            output[written] = base[index]
+            written &+= 1
+            index &+= 1
+        }
     }
 }

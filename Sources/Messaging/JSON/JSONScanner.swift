@@ -143,20 +143,6 @@ struct JSONScanner {
         }
     }
 
-    /// Checks and skips one value; `depth` counts the containers around it.
-    mutating func skipValue(depth: Int = 0) throws(JSONError) {
-        switch self.peek() {
-        case JSONByte.quote:
-            _ = try self.takeString()
-        case JSONByte.openBrace:
-            try self.skipObject(depth: depth + 1)
-        case JSONByte.openBracket:
-            try self.skipArray(depth: depth + 1)
-        default:
-            _ = try self.takeScalar()
-        }
-    }
-
     /// Skips one value whose nesting is beyond the limit, without recursion.
     ///
     /// Only strings, scalars and the number of brackets are checked: the document is refused anyway, and what matters is
@@ -179,26 +165,6 @@ struct JSONScanner {
                 _ = try self.takeScalar()
             }
         } while open > 0
-    }
-
-    private mutating func skipObject(depth: Int) throws(JSONError) {
-        try self.checkDepth(depth)
-        self.position &+= 1
-        if self.take(JSONByte.closeBrace) { return }
-        repeat {
-            _ = try self.takeKey()
-            try self.takeColon()
-            try self.skipValue(depth: depth)
-        } while try self.takeSeparator(closing: JSONByte.closeBrace)
-    }
-
-    private mutating func skipArray(depth: Int) throws(JSONError) {
-        try self.checkDepth(depth)
-        self.position &+= 1
-        if self.take(JSONByte.closeBracket) { return }
-        repeat {
-            try self.skipValue(depth: depth)
-        } while try self.takeSeparator(closing: JSONByte.closeBracket)
     }
 
     // MARK: - Scalars

@@ -4,12 +4,14 @@
 /// inside of, its ``level``, and puts the backslashes for all of them. The wire nests two such levels (wire contract 3.1,
 /// 3.4): the payload inside the envelope and the failure inside the payload.
 package struct JSONWriter: ~Copyable {
-    private var base: UnsafeMutablePointer<UInt8>
-    private var capacity: Int
+    private(set) var base: UnsafeMutablePointer<UInt8>
+    private(set) var capacity: Int
     package private(set) var count = 0
+    /// Whether the buffer is a caller's, who frees it.
+    private var isBorrowing = false
 
     /// How many strings the document that is being written lies inside of.
-    private var level = 0
+    private(set) var level = 0
     private let asciiOnly: Bool
 
     package init(capacity: Int = 512, asciiOnly: Bool = true) {
@@ -26,8 +28,43 @@ package struct JSONWriter: ~Copyable {
         self.asciiOnly = other.asciiOnly
     }
 
+    /// Writes into `buffer` for as long as it suffices.
+    private init(borrowing buffer: UnsafeMutableBufferPointer<UInt8>) {
+        self.isBorrowing = buffer.baseAddress != nil
+        self.base = buffer.baseAddress ?? .allocate(capacity: 64)
+        self.capacity = buffer.baseAddress == nil ? 64 : buffer.count
+        self.asciiOnly = true
+    }
+
     deinit {
-        self.base.deallocate()
+        if !self.isBorrowing { self.base.deallocate() }
+    }
+
+    /// The text, in ASCII, that `body` writes.
+    ///
+    /// If it has no more bytes than `capacity`, it is written into its array at once; else it is copied there in the end.
+    package static func text<Failure: Error>(
+        capacity: Int,
+        _ body: (inout JSONWriter) throws(Failure) -> Void
+    ) throws(Failure) -> [UInt8] {
+        var failure: Failure?
+        var longer: [UInt8]?
+        let text = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            var writer = JSONWriter(borrowing: buffer)
+            do throws(Failure) {
+                try body(&writer)
+            } catch {
+                failure = error
+                return
+            }
+            if writer.isBorrowing {
+                count = writer.count
+            } else {
+                longer = writer.finish()
+            }
+        }
+        if let failure { throw failure }
+        return longer ?? text
     }
 
     /// The text.
@@ -42,7 +79,7 @@ package struct JSONWriter: ~Copyable {
 
     /// Makes room for `additional` more bytes.
     @inline(__always)
-    private mutating func reserve(_ additional: Int) {
+    mutating func reserve(_ additional: Int) {
         if self.count &+ additional > self.capacity { self.grow(by: additional) }
     }
 
@@ -50,20 +87,27 @@ package struct JSONWriter: ~Copyable {
         let capacity = max(self.capacity * 2, self.count + additional)
         let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
         grown.update(from: self.base, count: self.count)
-        self.base.deallocate()
+        if !self.isBorrowing { self.base.deallocate() }
+        self.isBorrowing = false
         self.base = grown
         self.capacity = capacity
     }
 
     @inline(__always)
-    private mutating func put(_ byte: UInt8) {
+    mutating func put(_ byte: UInt8) {
         self.base[self.count] = byte
         self.count &+= 1
     }
 
     @inline(__always)
-    private mutating func put(_ bytes: UnsafePointer<UInt8>, count: Int) {
+    mutating func put(_ bytes: UnsafePointer<UInt8>, count: Int) {
         (self.base + self.count).update(from: bytes, count: count)
+        self.count &+= count
+    }
+
+    /// Counts bytes that were put behind the others, for which there was room.
+    @inline(__always)
+    mutating func didPut(_ count: Int) {
         self.count &+= count
     }
 
@@ -101,15 +145,15 @@ package struct JSONWriter: ~Copyable {
 
     /// More than what any one character takes: two surrogates, each with its backslashes and five more bytes.
     @inline(__always)
-    private var escapeWidth: Int { 2 &* (self.backslashWidth &+ 5) }
+    var escapeWidth: Int { 2 &* (self.backslashWidth &+ 5) }
 
     @inline(__always)
-    private mutating func putBackslash() {
+    mutating func putBackslash() {
         for _ in 0..<self.backslashWidth { self.put(JSONByte.backslash) }
     }
 
     @inline(__always)
-    private mutating func putQuote() {
+    mutating func putQuote() {
         for _ in 1..<self.backslashWidth { self.put(JSONByte.backslash) }
         self.put(JSONByte.quote)
     }
@@ -218,7 +262,7 @@ package struct JSONWriter: ~Copyable {
     private mutating func write(content base: UnsafePointer<UInt8>, count: Int) {
         var index = 0
         while true {
-            let end = JSONByte.endOfPlainRun(base, from: index, to: count)
+            let end = JSONByte.endOfUnescapedRun(base, from: index, to: count)
             if end > index {
                 self.reserve(end &- index)
                 self.put(base + index, count: end &- index)
@@ -247,7 +291,7 @@ package struct JSONWriter: ~Copyable {
         return 1
     }
 
-    private mutating func putNonASCII(_ input: UnsafePointer<UInt8>) -> Int {
+    mutating func putNonASCII(_ input: UnsafePointer<UInt8>) -> Int {
         let first = input[0]
         let width = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
         guard self.asciiOnly else {
@@ -273,42 +317,6 @@ package struct JSONWriter: ~Copyable {
         for shift in stride(from: 12, through: 0, by: -4) {
             let digit = UInt8(truncatingIfNeeded: unit >> shift & 0xF)
             self.put(digit < 10 ? JSONByte.zero &+ digit : UInt8(ascii: "a") &- 10 &+ digit)
-        }
-    }
-
-    // MARK: - Documents
-
-    /// Writes a checked JSON text.
-    ///
-    /// Inside a string, its quotes and backslashes are escaped and its line breaks, which can only be white space, become
-    /// spaces.
-    package mutating func write(_ document: RawJSON) {
-        document.bytes.withUnsafeBufferPointer { text in
-            guard let base = text.baseAddress else { return }
-            self.reserve(text.count)
-            var index = 0
-            while index < text.count {
-                let end = JSONByte.endOfPlainRun(base, from: index, to: text.count)
-                if end > index {
-                    self.reserve(end &- index)
-                    self.put(base + index, count: end &- index)
-                    index = end
-                    continue
-                }
-                let byte = base[index]
-                self.reserve(self.escapeWidth)
-                if byte >= 0x80 {
-                    index &+= self.putNonASCII(base + index)
-                    continue
-                }
-                index &+= 1
-                switch byte {
-                case JSONByte.quote: self.putQuote()
-                case JSONByte.backslash: self.putBackslash()
-                case 0x7F: self.put(byte)
-                default: self.put(0x20)
-                }
-            }
         }
     }
 }

@@ -6,10 +6,19 @@
 public struct RawJSON: Sendable {
     /// The text in UTF-8, without white space around it.
     package let bytes: ArraySlice<UInt8>
+    /// The members of an object, where they were noted when the text was checked.
+    let members: [JSONToken]?
 
     /// Takes a text that a scanner or a writer of this module has produced.
     package init(checked bytes: ArraySlice<UInt8>) {
         self.bytes = bytes
+        self.members = nil
+    }
+
+    /// Takes a text that a scanner of this module has checked, with what it has noted.
+    init(checked bytes: ArraySlice<UInt8>, members: [JSONToken]?) {
+        self.bytes = bytes
+        self.members = members
     }
 
     /// Checks a text.
@@ -29,7 +38,7 @@ public struct RawJSON: Sendable {
             try scanner.expectEnd()
             return start..<end
         }
-        self.bytes = copy[extent]
+        self.init(checked: copy[extent])
     }
 
     /// Writes a value.
@@ -37,14 +46,18 @@ public struct RawJSON: Sendable {
     /// - Parameter value: The value.
     /// - Throws: ``JSONError/Code/unencodable``, ``JSONError/Code/depth``.
     public init(encoding value: some Encodable) throws(JSONError) {
-        self.bytes = try WireEncoder().encode(value)[...]
+        if let raw = value as? RawJSON {
+            self = raw
+        } else {
+            self.init(checked: try WireEncoder().encode(value)[...])
+        }
     }
 
     /// Writes a dynamic value.
     ///
     /// - Parameter value: The value.
     public init(_ value: JSONValue) {
-        self.bytes = value.serialized()[...]
+        self.init(checked: value.serialized()[...])
     }
 
     /// `null`.
@@ -109,7 +122,8 @@ public struct RawJSON: Sendable {
         _ type: Value.Type = Value.self,
         limits: JSONLimits = .default
     ) throws(JSONError) -> Value {
-        try WireDecoder(limits: limits).decode(type, from: self.bytes)
+        if type == RawJSON.self { return unsafeBitCast(self, to: type) }
+        return try WireDecoder(limits: limits).decode(type, from: self)
     }
 }
 

@@ -3,6 +3,8 @@ struct JSONToken {
     enum Kind: UInt8 {
         case null, `true`, `false`, integer, decimal, notANumber, positiveInfinity, negativeInfinity
         case string, escapedString, array, object
+        /// Containers of which only the extent is known.
+        case unreadArray, unreadObject
     }
 
     /// The first byte of the text; of strings, after the quote.
@@ -16,36 +18,57 @@ struct JSONToken {
     var kind: Kind
 }
 
+extension JSONToken {
+    /// The token of a string or a key.
+    init(_ token: JSONStringToken, next: Int) {
+        self.start = UInt32(token.start)
+        self.end = UInt32(token.end)
+        self.next = UInt32(next)
+        self.kind = token.hasEscapes ? .escapedString : .string
+    }
+}
+
 /// The values of a document in the order of its text.
 ///
 /// A key stands before its value, and leads back to the key before it: the first match from the end is the one that counts
 /// when a key is repeated.
 struct TokenList: ~Copyable {
+    /// The first byte of the text.
+    let base: UnsafePointer<UInt8>
     private var tokens: UnsafeMutablePointer<JSONToken>
     private var capacity: Int
     private var count = 0
-    private var scanner: JSONScanner
+    /// The innermost container that is still open; its token's `end` is the container around it.
+    private var current = 0
 
-    private init(_ scanner: JSONScanner) {
-        self.scanner = scanner
-        self.capacity = min(scanner.end / 8 + 1, 4096)
-        self.tokens = .allocate(capacity: self.capacity)
+    private init(base: UnsafePointer<UInt8>, capacity: Int) {
+        self.base = base
+        self.capacity = capacity
+        self.tokens = .allocate(capacity: capacity)
     }
 
-    /// Reads the whole text.
-    static func reading(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) -> TokenList {
-        var list = TokenList(try JSONScanner(buffer, limits: limits))
-        try list.read(depth: 0)
-        try list.scanner.expectEnd()
+    /// Reads the whole text, which lies inside of `depth` containers.
+    static func reading(
+        _ buffer: UnsafeBufferPointer<UInt8>,
+        limits: JSONLimits,
+        depth: Int = 0
+    ) throws(JSONError) -> TokenList {
+        var scanner = try JSONScanner(buffer, limits: limits)
+        var list = TokenList(base: scanner.base, capacity: min(scanner.end / 8 + 1, 4096))
+        try scanner.walk(depth: depth, &list)
+        try scanner.expectEnd()
         return list
+    }
+
+    /// Takes tokens that were made before, of which there is one at least.
+    init(_ tokens: [JSONToken], base: UnsafePointer<UInt8>) {
+        self.init(base: base, capacity: tokens.count)
+        for token in tokens { self.append(token) }
     }
 
     deinit {
         self.tokens.deallocate()
     }
-
-    /// The first byte of the text.
-    var base: UnsafePointer<UInt8> { self.scanner.base }
 
     /// A token; the root is the first, and every other index comes from a token.
     subscript(index: Int) -> JSONToken {
@@ -57,11 +80,9 @@ struct TokenList: ~Copyable {
     func next(after index: Int) -> Int { Int(self.tokens[index].next) }
 
     @inline(__always)
-    private mutating func append(_ kind: JSONToken.Kind, from start: Int, to end: Int) {
+    private mutating func append(_ token: JSONToken) {
         if self.count == self.capacity { self.grow() }
-        (self.tokens + self.count).initialize(
-            to: JSONToken(start: UInt32(start), end: UInt32(end), next: UInt32(self.count &+ 1), kind: kind)
-        )
+        (self.tokens + self.count).initialize(to: token)
         self.count &+= 1
     }
 
@@ -72,69 +93,46 @@ struct TokenList: ~Copyable {
         self.tokens = grown
         self.capacity *= 2
     }
+}
 
-    private mutating func read(depth: Int) throws(JSONError) {
-        switch self.scanner.peek() {
-        case JSONByte.quote:
-            let token = try self.scanner.takeString()
-            self.append(token.hasEscapes ? .escapedString : .string, from: token.start, to: token.end)
-        case JSONByte.openBrace:
-            try self.readObject(depth: depth + 1)
-        case JSONByte.openBracket:
-            try self.readArray(depth: depth + 1)
-        default:
-            let start = self.scanner.position
-            let kind: JSONToken.Kind =
-                switch try self.scanner.takeScalar() {
-                case .null: .null
-                case .bool(let value): value ? .true : .false
-                case .number(let number): JSONToken.Kind(number.kind)
-                }
-            self.append(kind, from: start, to: self.scanner.position)
-        }
+extension TokenList: JSONVisitor {
+    @inline(__always)
+    mutating func key(_ token: JSONStringToken) {
+        let index = self.count
+        self.append(JSONToken(token, next: Int(self.tokens[self.current].lastKey)))
+        self.tokens[self.current].lastKey = UInt32(index)
     }
 
-    private mutating func readObject(depth: Int) throws(JSONError) {
-        try self.scanner.checkDepth(depth)
-        let object = self.count
-        self.append(.object, from: self.scanner.position, to: 0)
-        self.scanner.position &+= 1
-        var lastKey: UInt32 = 0
-        if !self.scanner.take(JSONByte.closeBrace) {
-            repeat {
-                let key = try self.scanner.takeKey()
-                let index = self.count
-                self.append(key.hasEscapes ? .escapedString : .string, from: key.start, to: key.end)
-                self.tokens[index].next = lastKey
-                lastKey = UInt32(index)
-                try self.scanner.takeColon()
-                try self.read(depth: depth)
-            } while try self.scanner.takeSeparator(closing: JSONByte.closeBrace)
-        }
-        self.tokens[object].lastKey = lastKey
-        self.close(object)
+    @inline(__always)
+    mutating func string(_ token: JSONStringToken) {
+        self.append(JSONToken(token, next: self.count &+ 1))
     }
 
-    private mutating func readArray(depth: Int) throws(JSONError) {
-        try self.scanner.checkDepth(depth)
-        let array = self.count
-        self.append(.array, from: self.scanner.position, to: 0)
-        self.scanner.position &+= 1
-        if !self.scanner.take(JSONByte.closeBracket) {
-            repeat {
-                try self.read(depth: depth)
-            } while try self.scanner.takeSeparator(closing: JSONByte.closeBracket)
-        }
-        self.close(array)
+    @inline(__always)
+    mutating func scalar(_ kind: JSONToken.Kind, from start: Int, to end: Int) {
+        self.append(
+            JSONToken(start: UInt32(start), end: UInt32(end), next: UInt32(self.count &+ 1), kind: kind)
+        )
     }
 
-    private mutating func close(_ container: Int) {
-        self.tokens[container].end = UInt32(self.scanner.position)
+    @inline(__always)
+    mutating func open(_ kind: JSONToken.Kind, at start: Int) {
+        let index = self.count
+        self.append(JSONToken(start: UInt32(start), end: UInt32(self.current), next: 0, kind: kind))
+        self.current = index
+    }
+
+    @inline(__always)
+    mutating func close(at end: Int) {
+        let container = self.current
+        self.current = Int(self.tokens[container].end)
+        self.tokens[container].end = UInt32(end)
         self.tokens[container].next = UInt32(self.count)
     }
 }
 
 extension JSONToken.Kind {
+    @inline(__always)
     init(_ number: JSONNumberToken.Kind) {
         switch number {
         case .integer: self = .integer
@@ -153,8 +151,8 @@ extension JSONToken.Kind {
         case .integer: "an integer"
         case .decimal, .notANumber, .positiveInfinity, .negativeInfinity: "a number"
         case .string, .escapedString: "a string"
-        case .array: "an array"
-        case .object: "an object"
+        case .array, .unreadArray: "an array"
+        case .object, .unreadObject: "an object"
         }
     }
 }

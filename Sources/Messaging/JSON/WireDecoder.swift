@@ -27,16 +27,40 @@ public struct WireDecoder: Sendable {
     ) throws(JSONError) -> Value {
         let limits = self.limits
         return try withJSONBytes(of: bytes, limits: limits) { buffer throws(JSONError) in
-            var source = DecodingSource(buffer, tokens: try TokenList.reading(buffer, limits: limits))
-            defer {
-                // A type may have kept the decoder it was handed, which borrows the caller's bytes.
-                if !isKnownUniquelyReferenced(&source) { source.takeOwnership() }
+            try self.decode(type, from: buffer, tokens: TokenList.reading(buffer, limits: limits), shared: nil)
+        }
+    }
+
+    /// Reads a checked text, of which raw texts may be slices.
+    ///
+    /// Where the object's members are known already, only what is asked for is read.
+    func decode<Value: Decodable>(_ type: Value.Type, from raw: RawJSON) throws(JSONError) -> Value {
+        let limits = self.limits
+        return try withJSONBytes(of: raw.bytes, limits: limits) { buffer throws(JSONError) in
+            if let members = raw.members, let base = buffer.baseAddress {
+                let tokens = TokenList(members, base: base)
+                return try self.decode(type, from: buffer, tokens: tokens, shared: raw.bytes)
             }
-            do {
-                return try source.value(type, at: 0)
-            } catch {
-                throw JSONError(decoding: error)
-            }
+            let tokens = try TokenList.reading(buffer, limits: limits)
+            return try self.decode(type, from: buffer, tokens: tokens, shared: raw.bytes)
+        }
+    }
+
+    private func decode<Value: Decodable>(
+        _ type: Value.Type,
+        from buffer: UnsafeBufferPointer<UInt8>,
+        tokens: consuming TokenList,
+        shared: ArraySlice<UInt8>?
+    ) throws(JSONError) -> Value {
+        var source = DecodingSource(buffer, tokens: tokens, shared: shared, limits: self.limits)
+        defer {
+            // A type may have kept the decoder it was handed, which borrows the caller's bytes.
+            if !isKnownUniquelyReferenced(&source) { source.takeOwnership() }
+        }
+        do {
+            return try source.value(type, at: 0)
+        } catch {
+            throw JSONError(decoding: error)
         }
     }
 }

@@ -19,9 +19,10 @@ public struct WireEncoder: Sendable {
     /// - Returns: The text.
     /// - Throws: ``JSONError/Code/unencodable`` with the path to what could not be written, ``JSONError/Code/depth``.
     public func encode(_ value: some Encodable) throws(JSONError) -> [UInt8] {
-        var writer = JSONWriter()
-        try writer.write(encoding: value, limits: self.limits)
-        return writer.finish()
+        let limits = self.limits
+        return try JSONWriter.text(capacity: 256) { writer throws(JSONError) in
+            try writer.write(encoding: value, limits: limits)
+        }
     }
 }
 
@@ -43,7 +44,11 @@ extension JSONWriter {
         if output.inserts.isEmpty {
             swap(&self, &output.writer)
         } else {
-            output.flush(into: &self)
+            var text = JSONWriter(like: self)
+            output.flush(into: &text)
+            // A type may have kept its encoder: what that holds must not be a buffer that somebody else frees.
+            output.writer = JSONWriter(like: text)
+            self = text
         }
     }
 }

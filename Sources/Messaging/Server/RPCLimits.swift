@@ -26,7 +26,7 @@ extension RPCLimits {
     /// Reads a request within the limits.
     ///
     /// - Throws: `WireError`, with the call's message id and reply queue, if they could be read.
-    func read(_ delivery: Delivery) throws(WireError) -> RequestPayload {
+    package func read(_ delivery: Delivery) throws(WireError) -> RequestPayload {
         guard delivery.body.count <= self.bodySize else {
             throw self.oversized(delivery)
         }
@@ -59,11 +59,9 @@ extension RPCLimits {
     }
 
     private func check(_ request: RequestPayload) throws(JSONError) {
-        for (id, name) in [
-            (request.uniqueID, "_unique_id"), (request.messageID, "_msg_id"), (request.replyQueue, "_reply_q"),
-        ] where (id?.utf8.count ?? 0) > Self.idLength {
-            throw self.exceeded("the request's \(name) has more than \(Self.idLength) bytes")
-        }
+        try self.check(id: request.uniqueID, as: "_unique_id")
+        try self.check(id: request.messageID, as: "_msg_id")
+        try self.check(id: request.replyQueue, as: "_reply_q")
         try self.check(name: request.method, as: "method")
         if let namespace = request.namespace { try self.check(name: namespace, as: "namespace") }
         if case .raw(let context) = request.context {
@@ -72,21 +70,19 @@ extension RPCLimits {
             }
             for name in context.keys { try self.check(name: name, as: "context entry") }
         }
-        // An argument takes five bytes at least, `"":0,`: only a long text can break a limit.
-        let text = request.args.bytes
-        guard text.count > self.nameLength || text.count / 5 >= self.arguments else { return }
-        try text.withUnsafeBufferPointer { buffer throws(JSONError) in
-            var arguments = try ObjectScanner(buffer, limits: JSONLimits(maximumDepth: self.nesting))
-            var count = 0
-            while let argument = try arguments.next() {
-                count += 1
-                guard count <= self.arguments else {
-                    throw self.exceeded("the request has more than \(self.arguments) arguments")
-                }
-                guard argument.nameLength <= self.nameLength else {
-                    throw self.exceeded("the name of an argument has more than \(self.nameLength) bytes")
-                }
+        try request.args.forEachMemberName { count, length throws(JSONError) in
+            guard count <= self.arguments else {
+                throw self.exceeded("the request has more than \(self.arguments) arguments")
             }
+            guard length <= self.nameLength else {
+                throw self.exceeded("the name of an argument has more than \(self.nameLength) bytes")
+            }
+        }
+    }
+
+    private func check(id: String?, as name: String) throws(JSONError) {
+        guard (id?.utf8.count ?? 0) <= Self.idLength else {
+            throw self.exceeded("the request's \(name) has more than \(Self.idLength) bytes")
         }
     }
 

@@ -10,7 +10,11 @@ struct ObjectScanner {
     struct Member {
         fileprivate let base: UnsafePointer<UInt8>
         fileprivate let key: JSONStringToken
-        let value: RawRange
+        fileprivate(set) var value: RawRange
+        /// The members of the value, if they were asked for and it is an object.
+        fileprivate(set) var members: [JSONToken]?
+        /// The value of a string, if it was asked for.
+        fileprivate(set) var content: [UInt8]?
 
         var name: String { JSONText.string(self.base, self.key) }
 
@@ -67,7 +71,10 @@ struct ObjectScanner {
     var base: UnsafePointer<UInt8> { self.scanner.base }
 
     /// The next member; `nil` at the end of the object, which must be the end of the text.
-    mutating func next() throws(JSONError) -> Member? {
+    ///
+    /// Of the value of the key `indexed` the members are noted; that of the key `opened`, if it is a string, is read at
+    /// once.
+    mutating func next(indexing indexed: String = "", opening opened: String = "") throws(JSONError) -> Member? {
         if self.isFirst {
             self.isFirst = false
             if self.scanner.take(JSONByte.closeBrace) {
@@ -80,22 +87,39 @@ struct ObjectScanner {
         }
         let key = try self.scanner.takeKey()
         try self.scanner.takeColon()
-        self.scanner.skipWhitespace()
+        let first = self.scanner.peek()
         let start = self.scanner.position
-        do {
-            try self.scanner.skipValue(depth: 1)
-        } catch {
-            guard error.code == .depth else { throw error }
-            self.depthError = self.depthError ?? error
-            self.scanner.position = start
+        var member = Member(base: self.scanner.base, key: key, value: RawRange(start: start, end: start))
+        if first == JSONByte.quote, !opened.isEmpty, member.hasKey(opened) {
+            member.content = try self.scanner.takeStringValue()
+        } else {
             do {
-                try self.scanner.skipUnchecked()
-            } catch _ {
-                // The text ends or breaks off inside: what comes first is reported.
-                throw error
+                if first == JSONByte.openBrace, !indexed.isEmpty, member.hasKey(indexed) {
+                    var index = MemberIndex(at: start)
+                    try self.scanner.walk(depth: 1, &index)
+                    member.members = index.tokens
+                } else {
+                    try self.scanner.skipValue(depth: 1)
+                }
+            } catch {
+                try self.skip(after: error, from: start)
             }
         }
-        return Member(base: self.scanner.base, key: key, value: RawRange(start: start, end: self.scanner.position))
+        member.value.end = self.scanner.position
+        return member
+    }
+
+    /// Passes over a value that is nested too deep; any other error is thrown on.
+    private mutating func skip(after error: JSONError, from start: Int) throws(JSONError) {
+        guard error.code == .depth else { throw error }
+        self.depthError = self.depthError ?? error
+        self.scanner.position = start
+        do {
+            try self.scanner.skipUnchecked()
+        } catch _ {
+            // The text ends or breaks off inside: what comes first is reported.
+            throw error
+        }
     }
 
     /// The text of a string value with what it needs to be decoded, or `nil` if the value is no string.

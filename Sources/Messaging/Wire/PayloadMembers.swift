@@ -27,10 +27,10 @@ struct PayloadMembers {
             try payload.withUnsafeBufferPointer { buffer throws(JSONError) in
                 try limits.check(size: buffer.count)
                 var object = try ObjectScanner(buffer, limits: limits)
-                while let member = try object.next() {
+                while let member = try object.next(indexing: "args") {
                     let start = payload.startIndex + member.value.start
                     let end = payload.startIndex + member.value.end
-                    self.take(member, RawJSON(checked: payload[start..<end]))
+                    self.take(member, RawJSON(checked: payload[start..<end], members: member.members))
                 }
                 if let error = object.depthError { throw error }
             }

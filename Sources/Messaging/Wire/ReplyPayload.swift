@@ -53,7 +53,7 @@ extension ReplyPayload {
     ///   - uniqueID: Names this message; a new one for each that is published.
     /// - Returns: The body.
     package func encoded(messageID: String, uniqueID: String = makeUniqueID()) -> [UInt8] {
-        Envelope.encode { writer in
+        Envelope.encode(contentSize: self.result?.bytes.count ?? 0) { writer in
             self.write(to: &writer, messageID: messageID, uniqueID: uniqueID) { $0.write(self.result ?? .null) }
         }
     }

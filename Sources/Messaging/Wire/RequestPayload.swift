@@ -95,7 +95,7 @@ package struct RequestPayload: Sendable {
 extension RequestPayload {
     /// The body of the message.
     package func encoded() -> [UInt8] {
-        Envelope.encode { writer in
+        Envelope.encode(contentSize: self.args.bytes.count) { writer in
             self.write(to: &writer) { $0.write(self.args) }
         }
     }
