@@ -153,7 +153,7 @@ import Testing
 
     private func echo(_ value: JSONValue, _ topic: String, _ client: PythonPeer) async throws -> JSONValue {
         try await client.ask([
-            "op": "call", "topic": .string(topic), "timeout": 20, "method": "echo", "args": ["value": value],
+            "op": "call", "topic": .string(topic), "timeout": 60, "method": "echo", "args": ["value": value],
         ])
     }
 

@@ -1,6 +1,6 @@
 """Reads the event stream of `swift test` and fails when a test did not run, or a test target has none.
 
-    test_events.py FILE [--partial]
+    test_events.py FILE... [--partial]
 
 Swift Testing reports success when tests were skipped, or when none was found: here both are failures. With --partial
 (a filtered run) the targets are not compared.
@@ -13,37 +13,43 @@ import sys
 SLOWEST = 5
 
 
+def records(paths):
+    for path in paths:
+        with open(path) as stream:
+            yield from map(json.loads, stream)
+
+
 def main():
-    path, partial = sys.argv[1], "--partial" in sys.argv[2:]
-    if not pathlib.Path(path).is_file():
-        sys.exit("    FAILED: swift test wrote no events: nothing ran")
+    paths = [argument for argument in sys.argv[1:] if argument != "--partial"]
+    partial = "--partial" in sys.argv[1:]
+    for path in paths:
+        if not pathlib.Path(path).is_file():
+            sys.exit("    FAILED: swift test wrote no events: nothing ran")
     names, cases, events = {}, {}, {}
     started, durations = {}, {}
-    finished = False
-    with open(path) as stream:
-        for line in stream:
-            record = json.loads(line)
-            payload = record["payload"]
-            if record["kind"] == "test":
-                if payload["kind"] == "function":
-                    names[payload["id"]] = payload.get("displayName") or payload["name"]
-                    if payload.get("isParameterized"):
-                        cases[payload["id"]] = 0
-                continue
-            kind, test = payload["kind"], payload.get("testID")
-            finished = finished or kind == "runEnded"
-            if kind == "testCaseEnded" and test in cases:
-                cases[test] += 1
-            elif kind in ("testSkipped", "testCancelled", "testStarted", "testEnded"):
-                events.setdefault(kind, set()).add(test)
-            instant = payload.get("instant", {}).get("absolute", 0)
-            if kind == "testStarted":
-                started[test] = instant
-            elif kind == "testEnded" and test in started:
-                durations[test] = instant - started[test]
+    runs_ended = 0
+    for record in records(paths):
+        payload = record["payload"]
+        if record["kind"] == "test":
+            if payload["kind"] == "function":
+                names[payload["id"]] = payload.get("displayName") or payload["name"]
+                if payload.get("isParameterized"):
+                    cases[payload["id"]] = 0
+            continue
+        kind, test = payload["kind"], payload.get("testID")
+        runs_ended += kind == "runEnded"
+        if kind == "testCaseEnded" and test in cases:
+            cases[test] += 1
+        elif kind in ("testSkipped", "testCancelled", "testStarted", "testEnded"):
+            events.setdefault(kind, set()).add(test)
+        instant = payload.get("instant", {}).get("absolute", 0)
+        if kind == "testStarted":
+            started[test] = instant
+        elif kind == "testEnded" and test in started:
+            durations[test] = instant - started[test]
 
     problems = []
-    if not finished:
+    if runs_ended < len(paths):
         problems.append("the run did not come to its end")
     for kind, word in (("testSkipped", "skipped"), ("testCancelled", "cancelled")):
         problems += ["%s: %s" % (word, names[test]) for test in sorted(events.get(kind, ())) if test in names]
