@@ -36,6 +36,7 @@ class Runner:
         self._sizes = peers.Sizes()
         self._patience = patience  # seconds that repetitions may take in all
         self.runs = []
+        self.discarded = []
         self.errors = []
 
     def run(self, workload, peer, repetition):
@@ -54,6 +55,7 @@ class Runner:
         usable = [attempt for attempt in attempts if "error" not in attempt]
         # The last ones are of the right length.
         best = min(reversed(usable), key=lambda run: (run["is_off"], run.get("foreign", 0)), default=None)
+        self.discarded += [attempt for attempt in attempts if attempt is not best]
         if best is None:
             self.errors.append("%s, %s: %s" % (workload, peer.title, attempts[-1]["error"]))
         else:
@@ -159,7 +161,13 @@ def write(output, runner, outcomes):
         }
         for outcome in outcomes
     ]
-    document = {"machine": machine, "goals": summary, "runs": runner.runs, "errors": runner.errors}
+    document = {
+        "machine": machine,
+        "goals": summary,
+        "runs": runner.runs,
+        "discarded": runner.discarded,
+        "errors": runner.errors,
+    }
     (output / "results.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     (output / "goals.svg").write_text(plot.draw(outcomes), encoding="utf-8")
 
