@@ -41,15 +41,28 @@ public struct RPCVersion: Sendable, Hashable {
     ///
     /// - Parameter text: The version, such as `3.0`.
     public init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard (2...3).contains(parts.count) else { return nil }
-        var numbers: [Int] = []
-        for part in parts {
-            // `Int` would also take a sign, which no version has.
-            guard let number = Int(part), part.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-            numbers.append(number)
+        // Byte by byte: this is done for each request.
+        var complete = (major: 0, minor: 0)
+        var dots = 0
+        var number: Int?
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                let (shifted, isTooLarge) = (number ?? 0).multipliedReportingOverflow(by: 10)
+                let (sum, hasOverflown) = shifted.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
+                guard !isTooLarge, !hasOverflown else { return nil }
+                number = sum
+            case UInt8(ascii: "."):
+                guard let value = number, dots < 2 else { return nil }
+                if dots == 0 { complete.major = value } else { complete.minor = value }
+                dots += 1
+                number = nil
+            default:
+                return nil
+            }
         }
-        self.init(numbers[0], numbers[1], revision: numbers.count == 3 ? numbers[2] : 0)
+        guard let last = number, dots > 0 else { return nil }
+        self.init(complete.major, dots == 1 ? last : complete.minor, revision: dots == 2 ? last : 0)
     }
 
     /// Whether a server that implements this version can serve a request of `requested`.

@@ -4,6 +4,22 @@ internal import Logging
 package struct RPCDispatcher: Sendable {
     let endpoints: [RPCEndpoint]
 
+    /// Names a method of a namespace.
+    private struct Key: Hashable {
+        let namespace: String?
+        let method: String
+    }
+
+    /// A handler and what its endpoint says of it.
+    private struct Candidate {
+        let handler: RPCHandler
+        let version: RPCVersion
+        let access: AccessPolicy
+    }
+
+    /// What may serve a method, in the order of the endpoints: a request costs the same however many there are.
+    private let candidates: [Key: [Candidate]]
+
     /// Takes endpoints in the order in which they are asked.
     ///
     /// A method that one of them declares and none serves is a programmer's mistake and traps.
@@ -21,6 +37,18 @@ package struct RPCDispatcher: Sendable {
             }
         }
         self.endpoints = endpoints
+        var candidates: [Key: [Candidate]] = [:]
+        for endpoint in endpoints {
+            let namespaces = Set(endpoint.legacyNamespaces).union([endpoint.namespace])
+            for (method, handler) in endpoint.handlers {
+                let access = handler.access ?? endpoint.access
+                let candidate = Candidate(handler: handler, version: endpoint.version, access: access)
+                for namespace in namespaces {
+                    candidates[Key(namespace: namespace, method: method), default: []].append(candidate)
+                }
+            }
+        }
+        self.candidates = candidates
     }
 
     /// Why a request has no handler.
@@ -100,21 +128,19 @@ package struct RPCDispatcher: Sendable {
         case .other:
             throw .badVersion("a value that is no text")
         }
-        var servesVersion = false
         var refusal: AccessPolicy?
-        for endpoint in self.endpoints {
-            guard endpoint.namespace == request.namespace || endpoint.legacyNamespaces.contains(request.namespace),
-                endpoint.version.supports(version)
-            else { continue }
-            servesVersion = true
-            guard let handler = endpoint.handlers[method] else { continue }
-            let access = handler.access ?? endpoint.access
-            if access.isOpen { return handler }
-            if access.permits(try Self.caller(of: request, userID: userID)) { return handler }
-            refusal = refusal ?? access
+        for candidate in self.candidates[Key(namespace: request.namespace, method: method)] ?? []
+        where candidate.version.supports(version) {
+            if candidate.access.isOpen { return candidate.handler }
+            if candidate.access.permits(try Self.caller(of: request, userID: userID)) { return candidate.handler }
+            refusal = refusal ?? candidate.access
         }
         // oslo does not let a caller know what begins with an underscore (wire contract 4.2).
         if let refusal, !method.hasPrefix("_") { throw .accessDenied(method, rule: refusal.description) }
+        let servesVersion = self.endpoints.contains { endpoint in
+            (endpoint.namespace == request.namespace || endpoint.legacyNamespaces.contains(request.namespace))
+                && endpoint.version.supports(version)
+        }
         throw servesVersion ? .noSuchMethod(method) : .unsupportedVersion(version.description, method: method)
     }
 
