@@ -3,7 +3,7 @@ internal import Logging
 internal import Messaging
 internal import Synchronization
 
-/// Publishes with confirms over three channels of one connection.
+/// Publishes over four channels of one connection, with confirms but for one of them.
 ///
 /// A channel is closed by the broker with everything that is in flight on it, when one publish names an exchange that
 /// is gone. Fanout exchanges go with their last listener (wire contract 1.4), so they have a channel of their own, and
@@ -12,6 +12,7 @@ final class Publisher: Sendable {
     private let declarations: AMQPChannel
     private let direct: AMQPChannel
     private let fanouts: AMQPChannel
+    private let unconfirmed: AMQPChannel
     private let logger: Logger
     /// What was declared on this connection; the client restores it after a fault.
     private let declared = Mutex<Set<String>>([])
@@ -19,8 +20,8 @@ final class Publisher: Sendable {
     init(_ connection: AMQPConnection, logger: Logger) async throws(AMQPError) {
         var channels: [AMQPChannel] = []
         do {
-            for _ in 1...3 { channels.append(try await connection.openChannel()) }
-            for channel in channels[1...] { try await channel.confirmPublishes() }
+            for _ in 1...4 { channels.append(try await connection.openChannel()) }
+            for channel in channels[1...2] { try await channel.confirmPublishes() }
         } catch {
             // The next one who publishes tries again on the same connection.
             for channel in channels { await channel.close() }
@@ -29,6 +30,7 @@ final class Publisher: Sendable {
         self.declarations = channels[0]
         self.direct = channels[1]
         self.fanouts = channels[2]
+        self.unconfirmed = channels[3]
         self.logger = logger
     }
 
@@ -41,16 +43,64 @@ final class Publisher: Sendable {
         options: SendOptions
     ) async throws(AMQPError) {
         let message = AMQPMessage(message)
-        let channel = address.exchange?.type == .fanout ? self.fanouts : self.direct
+        let channel = self.channel(for: address, options)
         do {
             try await self.declare(address, until: options.deadline)
             try await channel.publish(message, to: address, options: options)
         } catch let error where address.mayBeGone(error) {
             // What had been declared was deleted since. The broker took nothing, so it can be sent again.
-            self.declared.withLock { $0.subtract(address.names) }
+            self.forget(address)
             try await self.declare(address, until: options.deadline)
             try await channel.publish(message, to: address, options: options)
         }
+    }
+
+    /// Publishes without waiting; answers `nil` where something has to be declared first.
+    ///
+    /// - Parameter retry: Sends the message again where what had been declared was deleted since.
+    func post(
+        _ message: Message,
+        to address: Topology.Address,
+        options: SendOptions,
+        onWritten: (@Sendable () -> Void)?,
+        completion: @escaping @Sendable (RPCError?) -> Void,
+        retry: @escaping @Sendable () -> Void
+    ) -> (any PendingSend)? {
+        guard self.isDeclared(address) else { return nil }
+        let mayRetry = !address.isEmpty
+        let sending = self.channel(for: address, options).post(
+            AMQPMessage(message),
+            exchange: address.exchange?.name ?? "",
+            routingKey: address.key,
+            // Without confirms nobody could be told of a return.
+            mandatory: options.isMandatory && options.confirmation != .none,
+            deadline: options.deadline,
+            patience: options.confirmation == .patient ? .some : .none,
+            onWritten: onWritten
+        ) { result in
+            switch result {
+            case .success: completion(nil)
+            case .failure(let error) where mayRetry && address.mayBeGone(error):
+                self.forget(address)
+                retry()
+            case .failure(let error): completion(RPCError(error))
+            }
+        }
+        return PostedMessage(sending)
+    }
+
+    private func channel(for address: Topology.Address, _ options: SendOptions) -> AMQPChannel {
+        if options.confirmation == .none { return self.unconfirmed }
+        return address.exchange?.type == .fanout ? self.fanouts : self.direct
+    }
+
+    private func isDeclared(_ address: Topology.Address) -> Bool {
+        guard !address.isEmpty else { return true }
+        return self.declared.withLock { declared in address.names.allSatisfy(declared.contains) }
+    }
+
+    private func forget(_ address: Topology.Address) {
+        self.declared.withLock { $0.subtract(address.names) }
     }
 
     private func declare(
@@ -99,6 +149,9 @@ extension Topology.Queue {
 }
 
 extension Topology.Address {
+    /// Whether there is nothing to be declared for it.
+    fileprivate var isEmpty: Bool { self.exchange == nil && self.route == nil && self.queue == nil }
+
     /// Under which names it is remembered what was declared.
     fileprivate var names: [String] {
         [self.exchange?.name, self.route?.name, self.queue?.declarationName].compactMap { $0 }

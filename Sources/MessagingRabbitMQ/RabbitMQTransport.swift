@@ -145,9 +145,7 @@ public final class RabbitMQTransport: Transport {
         } else {
             address = self.topology.address(of: destination)
         }
-        var options = options
-        // Replies go to queues by their names (wire contract 1.3, `direct_mandatory_flag`).
-        if !self.configuration.repliesAreMandatory, case .queue = destination { options.isMandatory = false }
+        let options = self.adapted(options, to: destination)
         let message = try await self.configuration.compression?.packed(message) ?? message
         let publisher = try await self.publisher(for: options)
         do {
@@ -155,6 +153,53 @@ public final class RabbitMQTransport: Transport {
         } catch {
             throw RPCError(error)
         }
+    }
+
+    /// Sends a message without waiting for what becomes of it; see `Transport`.
+    ///
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - destination: Where it goes.
+    ///   - options: Whether it must find a queue, and when to give up.
+    ///   - onWritten: Called when the message is written.
+    ///   - completion: Called once, with the error if there was one.
+    /// - Returns: The message on its way.
+    @discardableResult
+    public func post(
+        _ message: Message,
+        to destination: Destination,
+        options: SendOptions,
+        onWritten: (@Sendable () -> Void)?,
+        completion: @escaping @Sendable (RPCError?) -> Void
+    ) -> any PendingSend {
+        let publisher = options.lane == .control ? self.controlPublisher : self.publisher
+        // What has to wait for something, or takes its time, is done in a task.
+        if options.delay == nil, self.configuration.compression == nil, let publisher = publisher.current {
+            let posted = publisher.post(
+                message,
+                to: self.topology.address(of: destination),
+                options: self.adapted(options, to: destination),
+                onWritten: onWritten,
+                completion: completion
+            ) {
+                _ = self.postInTask(
+                    message,
+                    to: destination,
+                    options: options,
+                    onWritten: onWritten,
+                    completion: completion
+                )
+            }
+            if let posted { return posted }
+        }
+        return self.postInTask(message, to: destination, options: options, onWritten: onWritten, completion: completion)
+    }
+
+    private func adapted(_ options: SendOptions, to destination: Destination) -> SendOptions {
+        var options = options
+        // Replies go to queues by their names (wire contract 1.3, `direct_mandatory_flag`).
+        if !self.configuration.repliesAreMandatory, case .queue = destination { options.isMandatory = false }
+        return options
     }
 
     private func publisher(for options: SendOptions) async throws(RPCError) -> Publisher {

@@ -7,7 +7,16 @@ import Testing
     @Test func `a message is not blamed for a virtual host or a user of its exchange's name`() {
         let connection = AMQPConnection(AMQPConfiguration(), logger: Logger(label: "test"))
         func request(_ exchange: String) -> PublishRequest {
-            PublishRequest(AMQPMessage("x"), exchange: exchange, routingKey: "a", mandatory: true, on: connection)
+            PublishRequest(
+                AMQPMessage("x"),
+                exchange: exchange,
+                routingKey: "a",
+                mandatory: true,
+                channelID: 1,
+                deadline: .now + .seconds(1),
+                isPatient: false,
+                on: connection
+            )
         }
         let missing = CloseReply(
             code: 404,

@@ -23,13 +23,71 @@ extension AMQPChannel {
         mandatory: Bool = false,
         deadline: ContinuousClock.Instant? = nil
     ) async throws(AMQPError) {
-        try await self.connection.publish(
+        let request = self.request(message, exchange, routingKey, mandatory, deadline, isPatient: false)
+        if Task.isCancelled {
+            throw AMQPError(.cancelled, operation: request.fullOperation, message: "the calling task was cancelled")
+        }
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                request.submit { continuation.resume(returning: $0) }
+            }
+        } onCancel: {
+            request.withdraw()
+        }
+        try result.get()
+    }
+
+    /// Sends a message without waiting for what becomes of it.
+    ///
+    /// As ``publish(_:exchange:routingKey:mandatory:deadline:)``, for those who have many under way, or wait for something
+    /// else: nothing is suspended and no task is needed.
+    ///
+    /// - Parameters:
+    ///   - message: Body and properties.
+    ///   - exchange: Where it goes; empty: directly to the queue that the routing key names.
+    ///   - routingKey: What the exchange routes by.
+    ///   - mandatory: Whether it must reach a queue.
+    ///   - deadline: Until when it may wait; by default ``AMQPConfiguration/operationTimeout`` from now.
+    ///   - patience: How soon the confirm is to be told of.
+    ///   - onWritten: Called when the message is written, if it ever is: senders that go on only then put no more into
+    ///     memory than the connection takes.
+    ///   - completion: Called once with the outcome, which is that of `publish`.
+    ///
+    ///   Both are called on the connection's thread, or here and now, and must not block.
+    /// - Returns: The message on its way.
+    @discardableResult
+    public func post(
+        _ message: AMQPMessage,
+        exchange: String,
+        routingKey: String,
+        mandatory: Bool = false,
+        deadline: ContinuousClock.Instant? = nil,
+        patience: ConfirmPatience = .none,
+        onWritten: (@Sendable () -> Void)? = nil,
+        completion: @escaping @Sendable (Result<Void, AMQPError>) -> Void
+    ) -> any AMQPSending {
+        let request = self.request(message, exchange, routingKey, mandatory, deadline, isPatient: patience == .some)
+        request.submit(onWritten: onWritten, completion)
+        return request
+    }
+
+    private func request(
+        _ message: AMQPMessage,
+        _ exchange: String,
+        _ routingKey: String,
+        _ mandatory: Bool,
+        _ deadline: ContinuousClock.Instant?,
+        isPatient: Bool
+    ) -> PublishRequest {
+        PublishRequest(
             message,
-            self.id,
             exchange: exchange,
             routingKey: routingKey,
             mandatory: mandatory,
-            deadline: deadline
+            channelID: self.id,
+            deadline: deadline ?? .now + self.connection.configuration.operationTimeout,
+            isPatient: isPatient,
+            on: self.connection
         )
     }
 

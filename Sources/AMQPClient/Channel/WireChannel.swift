@@ -16,9 +16,7 @@ final class WireChannel {
     var acknowledgementWaits: [Wait<Bool>] = []
 
     var isConfirming = false
-    var nextPublishTag: UInt64 = 1
-    var unconfirmed: [UInt64: PublishRequest] = [:]
-    private var lowestUnconfirmed: UInt64 = 1
+    var unconfirmed = UnconfirmedPublishes()
     private var lastReturned: UInt64 = 0
 
     /// Set when the channel is gone.
@@ -36,42 +34,30 @@ final class WireChannel {
     // MARK: Confirms
 
     func sent(_ request: PublishRequest) {
-        request.stage = .unconfirmed
-        self.unconfirmed[self.nextPublishTag] = request
-        self.nextPublishTag += 1
+        self.unconfirmed.append(request)
+        request.written()
     }
 
-    /// Takes the requests out that a confirm with this tag is about.
-    func confirmed(_ tag: UInt64, multiple: Bool) throws(AMQPError) -> [PublishRequest] {
-        guard self.isConfirming, tag < self.nextPublishTag else {
+    /// Takes the requests out that a confirm with this tag is about, and hands each to the closure.
+    func confirmed(_ tag: UInt64, multiple: Bool, _ body: (PublishRequest) -> Void) throws(AMQPError) {
+        guard self.isConfirming, tag < self.unconfirmed.nextTag else {
             throw FrameReader.violation("a confirm has the tag \(tag), which was never sent")
         }
         guard multiple else {
-            let request = self.unconfirmed.removeValue(forKey: tag)
-            // A broker may confirm one by one for ever; what searches begins here, and must not count from the first.
-            while self.lowestUnconfirmed < self.nextPublishTag, self.unconfirmed[self.lowestUnconfirmed] == nil {
-                self.lowestUnconfirmed += 1
-            }
-            return request.map { [$0] } ?? []
+            if let request = self.unconfirmed.remove(tag) { body(request) }
+            return
         }
         // The tag 0 with `multiple` means all of them (AMQP 0-9-1, basic.ack).
-        let last = tag == 0 ? self.nextPublishTag - 1 : tag
-        var requests: [PublishRequest] = []
-        while self.lowestUnconfirmed <= last {
-            if let request = self.unconfirmed.removeValue(forKey: self.lowestUnconfirmed) {
-                requests.append(request)
-            }
-            self.lowestUnconfirmed += 1
-        }
-        return requests
+        let last = tag == 0 ? self.unconfirmed.nextTag - 1 : tag
+        while let request = self.unconfirmed.removeFirst(upTo: last) { body(request) }
     }
 
     /// Marks the request that a returned message belongs to; false when there is none.
     ///
     /// The broker returns in the order of publishing, so the search goes on where it ended the last time.
     func markReturned(_ header: ReturnHeader, _ message: AMQPMessage) -> Bool {
-        var tag = max(self.lastReturned + 1, self.lowestUnconfirmed)
-        while tag < self.nextPublishTag {
+        var tag = max(self.lastReturned + 1, self.unconfirmed.lowestTag)
+        while tag < self.unconfirmed.nextTag {
             if let request = self.unconfirmed[tag], request.matches(header, message) {
                 request.returned = header
                 self.lastReturned = tag

@@ -172,11 +172,10 @@ extension AMQPConnection {
         } catch {
             self.logger.debug("channel closed without the broker's answer", metadata: ["error": "\(error)"])
         }
-        for request in wire.unconfirmed.values {
+        for request in wire.unconfirmed.removeAll() {
             let error = AMQPError(.closed, operation: "channel.close", message: "the channel was closed")
             request.fail(self.unknownOutcome(of: request, because: error))
         }
-        wire.unconfirmed = [:]
         for consumer in channel.consumers.values {
             self.forgetAutoDeletedQueue(consumer.record.queue)
         }

@@ -99,11 +99,16 @@ extension AMQPConnection {
         _ transport: Transport
     ) throws(AMQPError) {
         switch method.arguments {
+        case .confirm, .returned: break
+        default: self.input.hasOther = true
+        }
+        switch method.arguments {
         case .deliver(let header): try wire.assembler.open(.deliver(header))
         case .returned(let header): try wire.assembler.open(.returned(header))
         case .confirm(let tag, let multiple):
             let isAccepted = method.id == MethodID.basicAck
-            for request in try wire.confirmed(tag, multiple: multiple) {
+            try wire.confirmed(tag, multiple: multiple) { request in
+                if request.isPatient { self.input.hasPatientConfirms = true } else { self.input.hasOther = true }
                 isAccepted ? request.confirm() : request.reject()
             }
         case .close(let reply):

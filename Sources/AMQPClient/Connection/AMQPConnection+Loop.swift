@@ -43,7 +43,10 @@ extension AMQPConnection: EventLoopClient {
             self.connectionLost(error)
             return EventLoopInterest()
         }
-        var interest = EventLoopInterest(descriptor: transport.handle.descriptor, events: Int16(POLLIN))
+        var interest = EventLoopInterest(descriptor: transport.handle.descriptor)
+        if self.quietTimer == nil || self.awaitsInput(transport) {
+            interest.events |= Int16(POLLIN)
+        }
         if !transport.writer.isEmpty {
             interest.events |= Int16(POLLOUT)
         }
@@ -53,6 +56,8 @@ extension AMQPConnection: EventLoopClient {
 
     private func readInput() {
         guard let transport else { return }
+        self.input = InputKinds()
+        defer { self.moderate() }
         do {
             try transport.read { (frame) throws(AMQPError) in
                 try self.received(frame, on: transport)
@@ -61,6 +66,33 @@ extension AMQPConnection: EventLoopClient {
             self.broke(transport, error)
         }
         self.deliverBatches()
+    }
+
+    // MARK: Moderation
+
+    /// How long confirms that nobody waits for are left in the socket.
+    private static let quietTime: Duration = .milliseconds(2)
+
+    /// Leaves the socket alone for a moment if all that comes are confirms that nobody waits for, as network cards do with
+    /// their interrupts: waking the thread for each costs more than reading it.
+    private func moderate() {
+        guard self.input.hasPatientConfirms, !self.input.hasOther, self.quietTimer == nil,
+            !self.channels.values.contains(where: { !$0.consumers.isEmpty })
+        else { return }
+        let timer = ActionTimer { [unowned self] in
+            self.assumeIsolated { connection in
+                connection.quietTimer = nil
+                connection.readInput()
+            }
+        }
+        self.quietTimer = timer
+        self.loop.add(timer, at: .now + Self.quietTime)
+    }
+
+    /// Whether something is to come from the broker that is worth being woken for.
+    private func awaitsInput(_ transport: Transport) -> Bool {
+        !transport.isEstablished || self.closeWait != nil
+            || transport.wires.values.contains { !$0.calls.isEmpty || $0.unconfirmed.urgent > 0 }
     }
 
     /// Reading failed.

@@ -1,42 +1,62 @@
 import Logging
 
 extension AMQPConnection {
-    func publish(
-        _ message: AMQPMessage,
-        _ id: Int,
-        exchange: String,
-        routingKey: String,
-        mandatory: Bool,
-        deadline: ContinuousClock.Instant?
-    ) async throws(AMQPError) {
-        let request = PublishRequest(
-            message,
-            exchange: exchange,
-            routingKey: routingKey,
-            mandatory: mandatory,
-            on: self
-        )
-        guard message.body.count <= self.configuration.maxBodySize else {
-            throw AMQPError(
-                .messageTooLarge,
-                operation: request.fullOperation,
-                message: "the body has \(message.body.count) bytes; the limit is \(self.configuration.maxBodySize)"
-            )
-        }
-        let channel = try self.channel(id, for: request.fullOperation)
-        guard self.phase == .running else { throw self.closedError(request.fullOperation) }
-        // What is over already is not sent.
-        if let deadline, deadline <= .now { throw request.expiry }
-        if Task.isCancelled {
-            throw AMQPError(.cancelled, operation: request.fullOperation, message: "the calling task was cancelled")
-        }
-        try await self.suspend(on: request, until: deadline ?? self.operationDeadline) { () throws(AMQPError) in
+    /// Takes a message on, and sends it if the way is free.
+    func accept(_ request: PublishRequest) {
+        do throws(AMQPError) {
+            guard request.message.body.count <= self.configuration.maxBodySize else {
+                throw AMQPError(
+                    .messageTooLarge,
+                    operation: request.fullOperation,
+                    message: "the body has \(request.message.body.count) bytes; "
+                        + "the limit is \(self.configuration.maxBodySize)"
+                )
+            }
+            let channel = try self.channel(request.channelID, for: request.fullOperation)
+            guard self.phase == .running else { throw self.closedError(request.fullOperation) }
+            // What is over already is not sent.
+            if request.deadline <= .now { throw request.expiry }
+            self.expirePublishes(at: request.deadline)
             if let wire = self.wireReady(for: channel), channel.waitingPublishes.isEmpty {
                 try self.send(request, on: wire)
             } else {
                 self.defer(request, on: channel)
             }
+        } catch {
+            request.fail(error)
         }
+    }
+
+    /// Sees to it that messages end at their deadlines, of which one is at `instant`.
+    ///
+    /// One timer for all of them, for the earliest: nearly every message is confirmed long before, and would pay for
+    /// its own twice.
+    private func expirePublishes(at instant: ContinuousClock.Instant) {
+        if let publishTimer, publishTimer.deadline <= instant { return }
+        let timer =
+            self.publishTimer
+            ?? ActionTimer { [unowned self] in
+                self.assumeIsolated { $0.failOverduePublishes() }
+            }
+        self.publishTimer = timer
+        self.loop.add(timer, at: instant)
+    }
+
+    private func failOverduePublishes() {
+        self.publishTimer = nil
+        let now = ContinuousClock.now
+        var next: ContinuousClock.Instant?
+        for channel in self.channels.values {
+            for request in channel.waitingPublishes.all + (channel.wire?.unconfirmed.requests ?? [])
+            where request.isPending {
+                if request.deadline <= now {
+                    request.fail(request.expiry)
+                } else {
+                    next = next.map { min($0, request.deadline) } ?? request.deadline
+                }
+            }
+        }
+        if let next { self.expirePublishes(at: next) }
     }
 
     /// The channel, if a message can be written to it now.
@@ -75,7 +95,7 @@ extension AMQPConnection {
         if wire.isConfirming {
             wire.sent(request)
         } else {
-            request.stage = .unconfirmed
+            request.written()
             transport.whenSent { isSent in
                 if isSent {
                     request.finish(.success(()))
@@ -125,8 +145,7 @@ extension AMQPConnection {
     /// If one of them is to blame, it failed for certain; the broker ignored all that came after it, so those are sent
     /// again; of those before it nothing is known.
     func settlePublishes(of wire: WireChannel, after reply: CloseReply) {
-        let requests = wire.unconfirmed.sorted { $0.key < $1.key }.map { $0.value }
-        wire.unconfirmed = [:]
+        let requests = wire.unconfirmed.removeAll()
         guard !requests.isEmpty else { return }
         var rest = requests[...]
         let culprit =

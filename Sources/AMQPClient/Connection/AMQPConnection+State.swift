@@ -56,6 +56,10 @@ extension AMQPConnection {
             self.loop.remove(heartbeatTimer)
             self.heartbeatTimer = nil
         }
+        if let quietTimer {
+            self.loop.remove(quietTimer)
+            self.quietTimer = nil
+        }
         for wire in transport.wires.values {
             self.abandon(wire, error)
         }
@@ -93,10 +97,9 @@ extension AMQPConnection {
             wait.finish(.success(false))
         }
         wire.acknowledgementWaits = []
-        for request in wire.unconfirmed.values {
+        for request in wire.unconfirmed.removeAll() {
             request.fail(self.unknownOutcome(of: request, because: error))
         }
-        wire.unconfirmed = [:]
     }
 
     func unknownOutcome(of request: PublishRequest, because error: AMQPError) -> AMQPError {

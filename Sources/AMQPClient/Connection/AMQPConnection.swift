@@ -58,6 +58,12 @@ public actor AMQPConnection {
     /// The connection's own task; ended and awaited by ``close()``.
     var supervisor: Task<Void, Never>?
     var heartbeatTimer: ActionTimer?
+    /// Due at the earliest deadline of a message that is not confirmed.
+    var publishTimer: ActionTimer?
+    /// While it runs, confirms may be left in the socket, so that many are read at once.
+    var quietTimer: ActionTimer?
+    /// What the present read has brought.
+    var input = InputKinds()
 
     /// The thread that is this actor's executor.
     public nonisolated var unownedExecutor: UnownedSerialExecutor {
@@ -223,6 +229,8 @@ public actor AMQPConnection {
         self.connectionLost(self.closedError("close"))
         self.phase = .closed
         self.supervisor = nil
+        if let publishTimer { self.loop.remove(publishTimer) }
+        self.publishTimer = nil
         self.loop.attach(nil)
         self.refreshState()
         for wait in self.endWaits {

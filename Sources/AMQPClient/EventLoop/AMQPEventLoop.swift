@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 
 /// What an event loop waits for besides jobs and timers.
-struct EventLoopInterest {
+struct EventLoopInterest: Equatable {
     /// The socket, or -1.
     var descriptor: Int32 = -1
     /// `POLLIN`, `POLLOUT`.
@@ -22,28 +22,48 @@ protocol EventLoopClient: AnyObject, Sendable {
     func loopIsReady(_ events: Int16)
 }
 
+/// Something to be done on a loop's thread, or in its place.
+protocol LoopWork: AnyObject, Sendable {
+    func run()
+}
+
 /// A thread that is an actor's executor and waits for a socket at the same time.
 ///
 /// The thread exists while there is a client (``attach(_:)``) or a job to run, and ends by itself otherwise. Jobs run
 /// in batches: whoever adds one while the thread is busy pays one lock and no system call.
 ///
-/// `@unchecked Sendable`: `shared` is a mutex and `threadID` an atomic; `client`, `timers` and `now` are touched only
-/// on the loop's thread, of which there is at most one at a time (`Shared.isRunning`).
+/// While the thread sleeps, another one may stand in for it for the time of one piece of work (``submit(_:)``): waking a
+/// thread costs more than most of what it is woken for. What is said below of the loop's thread holds for the one that
+/// stands in; there is never more than one of them.
+///
+/// `@unchecked Sendable`: `shared` is a mutex and `threadID` an atomic; `client`, `timers`, `interest` and `plannedWake`
+/// are touched only on the loop's thread, of which there is at most one at a time (`Shared.isRunning`), or by who stands
+/// in for it, one at a time (`Shared.isLent`).
 final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
     private enum Work {
         case job(UnownedJob)
         case body(@Sendable () -> Void)
+        case work(any LoopWork)
     }
 
     private struct Shared {
         var work: [Work] = []
         var isRunning = false
         var isWaiting = false
+        /// Another thread stands in for the loop's.
+        var isLent = false
+        /// The loop's thread is awake again, and waits for the one that stands in.
+        var isHeldUp = false
+        /// How often it was lent since it last did something itself.
+        var loans = 0
     }
 
     private enum Signal {
-        case none, wake, start
+        case none, wake, start, lend
     }
+
+    /// A burst is better done by the loop's thread, which writes many messages at once.
+    private static let maximumLoans = 8
 
     private let shared = Mutex(Shared())
     private let threadID = Atomic<UInt>(0)
@@ -52,6 +72,9 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
 
     private var client: (any EventLoopClient)?
     private(set) var timers = TimerQueue()
+    /// What the thread waits for while it sleeps, and when it is going to wake by itself.
+    private var interest = EventLoopInterest()
+    private var plannedWake: ContinuousClock.Instant?
 
     /// Starts no thread.
     init(name: String) {
@@ -93,8 +116,20 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         self.add(.body(body))
     }
 
-    private func add(_ work: Work) {
+    /// Does a piece of work at once in place of the sleeping thread, or leaves it to the thread.
+    func submit(_ work: any LoopWork) {
+        self.add(.work(work), mayStandIn: true)
+    }
+
+    private func add(_ work: Work, mayStandIn: Bool = false) {
         let signal = self.shared.withLock { shared -> Signal in
+            // Who sleeps has nothing to do, so nothing is overtaken.
+            if mayStandIn, shared.isWaiting, shared.loans < Self.maximumLoans, self.wakeDescriptor >= 0 {
+                shared.isWaiting = false
+                shared.isLent = true
+                shared.loans += 1
+                return .lend
+            }
             shared.work.append(work)
             if !shared.isRunning {
                 shared.isRunning = true
@@ -110,6 +145,33 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         case .none: break
         case .wake: self.wake()
         case .start: self.start()
+        case .lend: self.standIn(for: work)
+        }
+    }
+
+    private func standIn(for work: Work) {
+        let thread = self.threadID.load(ordering: .relaxed)
+        self.threadID.store(Self.currentThreadID, ordering: .relaxed)
+        self.perform(work)
+        let interest = self.client?.loopWillWait() ?? EventLoopInterest()
+        let wakesSooner = self.timers.nextDeadline.map { next in self.plannedWake.map { next < $0 } ?? true } ?? false
+        let hasChanged = interest != self.interest || wakesSooner || self.client == nil
+        self.threadID.store(thread, ordering: .relaxed)
+        let isNeeded = self.shared.withLock { shared in
+            shared.isLent = false
+            let isNeeded = hasChanged || shared.isHeldUp || !shared.work.isEmpty
+            shared.isHeldUp = false
+            shared.isWaiting = !isNeeded
+            return isNeeded
+        }
+        if isNeeded { self.wake() }
+    }
+
+    private func perform(_ work: Work) {
+        switch work {
+        case .job(let job): unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
+        case .body(let body): body()
+        case .work(let work): work.run()
         }
     }
 
@@ -147,26 +209,47 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
     private func run() {
         self.threadID.store(Self.currentThreadID, ordering: .relaxed)
         var batch: [Work] = []
-        var interest = EventLoopInterest()
         var events: Int16 = 0
         repeat {
-            self.shared.withLock { shared in
-                shared.isWaiting = false
-                swap(&batch, &shared.work)
-            }
-            if events != 0 || interest.hasBufferedInput {
+            self.takeOver(&batch)
+            if events != 0 || self.interest.hasBufferedInput {
                 self.client?.loopIsReady(events)
             }
             for work in batch {
-                switch work {
-                case .job(let job): unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
-                case .body(let body): body()
-                }
+                self.perform(work)
             }
             batch.removeAll(keepingCapacity: true)
             self.fireTimers()
-            interest = self.client?.loopWillWait() ?? EventLoopInterest()
-        } while self.wait(for: interest, &events)
+            self.interest = self.client?.loopWillWait() ?? EventLoopInterest()
+        } while self.wait(&events)
+    }
+
+    /// Takes what is to be done, when nobody stands in for this thread any more.
+    private func takeOver(_ batch: inout [Work]) {
+        while self.shared.withLock({ shared in
+            if shared.isLent {
+                shared.isHeldUp = true
+                return true
+            }
+            shared.isWaiting = false
+            shared.loans = 0
+            swap(&batch, &shared.work)
+            return false
+        }) {
+            self.awaitWake()
+        }
+    }
+
+    /// Sleeps until ``wake()`` is called, or was.
+    private func awaitWake() {
+        var descriptor = pollfd(fd: self.wakeDescriptor, events: Int16(POLLIN), revents: 0)
+        if unsafe poll(&descriptor, 1, -1) > 0 { self.clearWake() }
+    }
+
+    private func clearWake() {
+        var count: UInt64 = 0
+        // A failure means that somebody's wake was already read; there is nothing to do about it.
+        _ = unsafe read(self.wakeDescriptor, &count, 8)
     }
 
     private func fireTimers() {
@@ -178,9 +261,11 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
     }
 
     /// Sleeps until something happens; false when the thread has nothing left to live for.
-    private func wait(for interest: EventLoopInterest, _ events: inout Int16) -> Bool {
+    private func wait(_ events: inout Int16) -> Bool {
+        let interest = self.interest
         var timeout: Int32 = -1
-        if let deadline = self.timers.nextDeadline {
+        self.plannedWake = self.timers.nextDeadline
+        if let deadline = self.plannedWake {
             let pause = (deadline - .now) / .milliseconds(1)
             timeout = Int32(min(max(pause.rounded(.up), 0), 60_000))
         }
@@ -210,11 +295,7 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         let ready = unsafe span.withUnsafeMutableBufferPointer { unsafe poll($0.baseAddress, 2, timeout) }
         if ready > 0 {
             events = descriptors[0].revents
-            if descriptors[1].revents != 0 {
-                var count: UInt64 = 0
-                // A failure means that somebody's wake was already read; there is nothing to do about it.
-                _ = unsafe read(self.wakeDescriptor, &count, 8)
-            }
+            if descriptors[1].revents != 0 { self.clearWake() }
         }
         return true
     }

@@ -5,6 +5,7 @@ struct Queue<Element> {
 
     var count: Int { self.elements.count - self.head }
     var isEmpty: Bool { self.count == 0 }
+    var all: [Element] { self.elements[self.head...].compactMap { $0 } }
     var first: Element? { self.isEmpty ? nil : self.elements[self.head] }
 
     mutating func append(_ element: Element) {
@@ -40,6 +41,6 @@ struct Queue<Element> {
     /// Takes everything out.
     mutating func drain() -> [Element] {
         defer { self = Queue() }
-        return self.elements[self.head...].compactMap { $0 }
+        return self.all
     }
 }

@@ -60,7 +60,7 @@ import Glibc
     mutating func next() throws(AMQPError) -> RawFrame? {
         let available = self.tail - self.head
         let bytes = unsafe UnsafeRawBufferPointer(start: self.base + self.head, count: available)
-        if available >= 4, unsafe bytes.starts(with: "AMQP".utf8) {
+        if available >= 4, unsafe bytes[0] == UInt8(ascii: "A"), unsafe bytes.starts(with: "AMQP".utf8) {
             throw Self.violation("the broker wants another version of the protocol, or is no AMQP 0-9-1 broker")
         }
         guard available >= FrameType.headerSize else { return nil }

@@ -22,47 +22,40 @@ extension RPCClient {
             throw try self.explain(error, request)
         }
         let messageID = makeUniqueID()
-        let replies = self.transport.replies
-        replies.expect(
-            messageID,
-            deadline: deadline,
-            monitorTimeout: self.options.callMonitorTimeout,
-            destination: destination,
-            inspector: self.inspector
+        let message = Message(
+            body: request.encoded(
+                messageID: messageID,
+                replyQueue: replyQueue,
+                monitor: self.options.callMonitorTimeout
+            ),
+            timeToLive: timeToLive,
+            headers: [MessageHeader.caller: "1"]
         )
-        defer { replies.forget(messageID) }
-        let body = request.encoded(
-            messageID: messageID,
-            replyQueue: replyQueue,
-            monitor: self.options.callMonitorTimeout
-        )
-        do {
-            try await self.send(
-                Message(
-                    body: body,
-                    timeToLive: timeToLive,
-                    headers: [MessageHeader.caller: "1"]
-                ),
-                to: destination,
-                options: SendOptions(isMandatory: true, deadline: deadline)
-            )
-        } catch {
-            if Task.isCancelled { await self.cancel(messageID, takenBy: nil) }
-            // Written and unconfirmed when the caller's time was over: to the caller that is a timeout as any other.
-            let isTimeout = error.code == .connectionLost && deadline <= self.transport.clock.now
-            throw try self.explain(isTimeout ? RPCError(.timeout, error.message, cause: error) : error, request)
-        }
+        var options = SendOptions(isMandatory: true, deadline: deadline)
+        // The reply says more than the confirm.
+        options.confirmation = .patient
         let reply: ReplyPayload
         do {
-            reply = try await replies.reply(to: messageID)
+            reply = try await self.transport.replies.reply(
+                to: messageID,
+                deadline: deadline,
+                monitorTimeout: self.options.callMonitorTimeout,
+                destination: destination,
+                inspector: self.inspector
+            ) { completion in
+                self.transport.post(message, to: destination, options: options, onWritten: nil, completion: completion)
+            }
         } catch let error as RPCError {
+            let isInTime = self.transport.clock.now < deadline
             // Given up by its monitor, long before the server would notice that nobody waits any more.
-            if error.code == .timeout, self.transport.clock.now < deadline {
+            if error.code == .timeout, error.progress != nil, isInTime {
                 await self.cancel(messageID, takenBy: error.progress?.host)
             }
-            throw try self.explain(error, request)
-        } catch is CancellationError {
-            await self.cancel(messageID, takenBy: replies.progress(of: messageID)?.host)
+            // Written and unconfirmed when the caller's time was over: to the caller that is a timeout as any other.
+            let isTimeout = error.code == .connectionLost && !isInTime
+            throw try self.explain(isTimeout ? RPCError(.timeout, error.message, cause: error) : error, request)
+        } catch let withdrawal as CallWithdrawn {
+            await self.cancel(messageID, takenBy: withdrawal.host)
             throw CancellationError()
         }
         if let failure = reply.failure {

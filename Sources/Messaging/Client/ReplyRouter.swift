@@ -8,25 +8,54 @@ internal import Synchronization
 public final class ReplyRouter: Sendable {
     private typealias Outcome = Result<ReplyPayload, any Error>
 
-    private struct Call {
+    /// A call that waits.
+    ///
+    /// `@unchecked Sendable`: what changes is touched only under the router's lock.
+    private final class Call: @unchecked Sendable {
+        let id: String
         let deadline: ContinuousClock.Instant
         let monitorTimeout: Duration?
         let startedAt: ContinuousClock.Instant
+        /// The queue that the request went to, looked at shortly before the end if nobody was heard of.
+        let destination: Destination
+        let inspector: Inspector?
         /// When the server was heard of last: a heartbeat (wire contract 4.4).
         var heardAt: ContinuousClock.Instant?
         /// The host that said so.
         var host: String?
-        /// The queue that the request went to, looked at shortly before the end if nobody was heard of.
-        let destination: Destination?
         var isLookedAt = false
         var status: QueueStatus?
         var waiter: CheckedContinuation<ReplyPayload, any Error>?
-        /// The outcome, if it came before somebody waited for it.
-        var outcome: Outcome?
+        /// The request on its way.
+        var sending: (any PendingSend)?
+        var isWithdrawn = false
 
+        init(
+            _ id: String,
+            deadline: ContinuousClock.Instant,
+            monitorTimeout: Duration?,
+            startedAt: ContinuousClock.Instant,
+            destination: Destination,
+            inspector: Inspector?
+        ) {
+            self.id = id
+            self.deadline = deadline
+            self.monitorTimeout = monitorTimeout
+            self.startedAt = startedAt
+            self.destination = destination
+            self.inspector = inspector
+        }
+
+        /// When it ends for want of an answer.
         var limit: ContinuousClock.Instant {
-            guard let monitorTimeout = self.monitorTimeout else { return self.deadline }
-            return min(self.deadline, (self.heardAt ?? self.startedAt) + monitorTimeout)
+            guard let monitorTimeout = self.monitorTimeout else { return self.patience }
+            return min(self.patience, (self.heardAt ?? self.startedAt) + monitorTimeout)
+        }
+
+        /// The deadline; where the request may still be here, a little later: its sending ends then as well, and knows
+        /// what stood in its way.
+        private var patience: ContinuousClock.Instant {
+            self.sending?.isConfirmed == false ? self.deadline + .milliseconds(250) : self.deadline
         }
 
         /// When something is to be done about it.
@@ -34,7 +63,7 @@ public final class ReplyRouter: Sendable {
 
         /// When its queue is to be looked at: early enough for the answer to come before the end.
         var lookAt: ContinuousClock.Instant? {
-            guard !self.isLookedAt, self.heardAt == nil, self.destination != nil else { return nil }
+            guard !self.isLookedAt, self.heardAt == nil, self.inspector != nil else { return nil }
             return self.limit - min(.milliseconds(250), (self.limit - self.startedAt) / 5)
         }
     }
@@ -42,8 +71,7 @@ public final class ReplyRouter: Sendable {
     private struct State {
         var calls: [String: Call] = [:]
         var closedBy: RPCError?
-        var inspector: Inspector?
-        /// Wakes at `armedFor` to end what is overdue; there is one only while calls wait.
+        /// Wakes at `armedFor` to end what is overdue; there is none before the first call.
         var timer: Task<Void, Never>?
         var armedFor: ContinuousClock.Instant?
         var lateReplies = 0
@@ -98,7 +126,7 @@ public final class ReplyRouter: Sendable {
                     continue
                 }
                 let error = RPCError(.invalidReply, "the reply cannot be read: \(error.message)", cause: error)
-                self.finish(id, .failure(error), isReply: true)
+                self.finish(id, .failure(error))
                 continue
             }
             guard let id = reply.messageID else {
@@ -107,11 +135,12 @@ public final class ReplyRouter: Sendable {
             }
             if reply.isHeartbeat {
                 self.state.withLock { state in
-                    state.calls[id]?.heardAt = self.clock.now
-                    if let host = reply.host { state.calls[id]?.host = host }
+                    guard let call = state.calls[id] else { return }
+                    call.heardAt = self.clock.now
+                    if let host = reply.host { call.host = host }
                 }
             } else if !self.isGathered(reply, id) {
-                self.finish(id, .success(reply), isReply: true)
+                self.finish(id, .success(reply))
             }
         }
     }
@@ -120,47 +149,108 @@ public final class ReplyRouter: Sendable {
     ///
     /// - Parameter error: What the calls end with.
     public func close(with error: RPCError) {
-        let ids = self.state.withLock { state in
+        let calls = self.state.withLock { state in
             state.closedBy = error
-            return Array(state.calls.keys)
+            state.timer?.cancel()
+            state.timer = nil
+            return Array(state.calls.values)
         }
-        for id in ids { self.finish(id, .failure(error)) }
+        for call in calls { self.end(call, .failure(error)) }
     }
 
     // MARK: For clients
 
-    /// Expects a reply; to be called before the request is sent.
+    /// Sends a request and waits for the reply to it.
     ///
     /// - Parameters:
     ///   - id: The call's message id.
     ///   - deadline: When the call ends.
     ///   - monitorTimeout: How long it waits without a sign of life.
-    ///   - destination: Where the request goes; it is looked at before the call ends in silence.
-    ///   - inspector: What looks at it.
-    package func expect(
-        _ id: String,
+    ///   - destination: Where the request goes.
+    ///   - inspector: What looks at it before the call ends in silence.
+    ///   - send: Sends the request; called at once, and not called where the call is over already.
+    /// - Returns: The reply.
+    /// - Throws: ``CallWithdrawn`` where the task was cancelled, `RPCError`: what the sending ended with, `timeout` with
+    ///   how far the call got, `invalidReply`, `closed`.
+    package func reply(
+        to id: String,
         deadline: ContinuousClock.Instant,
         monitorTimeout: Duration?,
-        destination: Destination? = nil,
-        inspector: Inspector? = nil
-    ) {
-        self.state.withLock { state in
-            var call = Call(
-                deadline: deadline,
-                monitorTimeout: monitorTimeout,
-                startedAt: self.clock.now,
-                destination: inspector == nil ? nil : destination
-            )
-            call.outcome = state.closedBy.map { .failure($0) }
-            if let inspector { state.inspector = inspector }
-            state.calls[id] = call
-            self.arm(&state, for: call.due)
+        destination: Destination,
+        inspector: Inspector?,
+        after send: (_ completion: @escaping @Sendable (RPCError?) -> Void) -> any PendingSend
+    ) async throws -> ReplyPayload {
+        let call = Call(
+            id,
+            deadline: deadline,
+            monitorTimeout: monitorTimeout,
+            startedAt: self.clock.now,
+            destination: destination,
+            inspector: inspector
+        )
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                if let refusal = self.begin(call, continuation) { return continuation.resume(throwing: refusal) }
+                let sending = send { error in
+                    if let error { self.end(call, .failure(error)) }
+                }
+                let isWithdrawn = self.state.withLock { _ in
+                    if call.waiter != nil { call.sending = sending }
+                    return call.isWithdrawn
+                }
+                if isWithdrawn { sending.withdraw() }
+            }
+        } onCancel: {
+            self.withdraw(call)
         }
     }
 
-    /// What is known of a call that waits, for whoever gives it up.
-    package func progress(of id: String) -> CallProgress? {
-        self.state.withLock { state in state.calls[id].map { Self.progress(of: $0, now: self.clock.now) } }
+    private func begin(
+        _ call: Call,
+        _ continuation: CheckedContinuation<ReplyPayload, any Error>
+    ) -> (any Error)? {
+        self.state.withLock { state in
+            if let error = state.closedBy { return error }
+            // The cancellation handler takes the lock after the flag was set: either it finds the call, or this does.
+            if Task.isCancelled { return CallWithdrawn(host: nil) }
+            call.waiter = continuation
+            state.calls[call.id] = call
+            self.arm(&state, for: call.due)
+            return nil
+        }
+    }
+
+    private func withdraw(_ call: Call) {
+        let (sending, host) = self.state.withLock { _ in
+            call.isWithdrawn = true
+            return (call.sending, call.host)
+        }
+        // First of all: the end of the sending must not be taken for that of the call.
+        self.end(call, .failure(CallWithdrawn(host: host)))
+        sending?.withdraw()
+    }
+
+    /// Ends a call by what arrived for it.
+    private func finish(_ id: String, _ outcome: Outcome) {
+        let call = self.state.withLock { state in
+            let call = state.calls[id]
+            if call == nil { state.lateReplies += 1 }
+            return call
+        }
+        if let call { self.end(call, outcome) }
+    }
+
+    /// Ends a call, unless it has ended before.
+    private func end(_ call: Call, _ outcome: Outcome) {
+        let waiter: CheckedContinuation<ReplyPayload, any Error>? = self.state.withLock { state in
+            guard let waiter = call.waiter else { return nil }
+            call.waiter = nil
+            // The sending holds what it reports to, and that holds the call.
+            call.sending = nil
+            state.calls[call.id] = nil
+            return waiter
+        }
+        waiter?.resume(with: outcome)
     }
 
     // MARK: Gathering
@@ -194,60 +284,12 @@ public final class ReplyRouter: Sendable {
         }
     }
 
-    // MARK: Waiting
-
-    /// Waits for the reply to an expected call.
-    package func reply(to id: String) async throws -> ReplyPayload {
-        try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                let outcome: Outcome? = self.state.withLock { state in
-                    guard let call = state.calls[id] else { return .failure(CancellationError()) }
-                    if let outcome = call.outcome { return outcome }
-                    guard !Task.isCancelled else { return .failure(CancellationError()) }
-                    state.calls[id]?.waiter = continuation
-                    return nil
-                }
-                if let outcome { continuation.resume(with: outcome) }
-            }
-        } onCancel: {
-            self.finish(id, .failure(CancellationError()))
-        }
-    }
-
-    /// Ends the expectation; a reply that still comes is counted and dropped.
-    package func forget(_ id: String) {
-        self.state.withLock { state in
-            state.calls[id] = nil
-            if state.calls.isEmpty {
-                // It holds the transport, which holds this router.
-                state.inspector = nil
-                state.timer?.cancel()
-                state.timer = nil
-                state.armedFor = nil
-            }
-        }
-    }
-
-    /// Takes a call's outcome, unless it has one already.
-    private func finish(_ id: String, _ outcome: Outcome, isReply: Bool = false) {
-        let waiter: CheckedContinuation<ReplyPayload, any Error>? = self.state.withLock { state in
-            guard let call = state.calls[id], call.outcome == nil else {
-                if isReply { state.lateReplies += 1 }
-                return nil
-            }
-            state.calls[id]?.outcome = outcome
-            state.calls[id]?.waiter = nil
-            return call.waiter
-        }
-        waiter?.resume(with: outcome)
-    }
-
     // MARK: Deadlines
 
     /// Sees to it that calls end at their deadlines, the next of which is at `instant`.
     ///
-    /// One timer for all calls: with thousands in flight, a sleeping task for each would cost more than the calls. It
-    /// runs only while calls wait and is cancelled by the last of them.
+    /// One timer for all calls: with thousands in flight, a sleeping task for each would cost more than the calls. It is
+    /// left to fire in vain where no call waits any more: calls that follow one another would pay for each.
     private func arm(_ state: inout State, for instant: ContinuousClock.Instant) {
         if let armedFor = state.armedFor, armedFor <= instant { return }
         state.timer?.cancel()
@@ -256,7 +298,7 @@ public final class ReplyRouter: Sendable {
             do {
                 try await clock.sleep(until: instant, tolerance: nil)
             } catch {
-                return  // Replaced by an earlier timer, or no call is left.
+                return  // Replaced by an earlier timer, or the transport was closed.
             }
             self?.expire()
         }
@@ -264,44 +306,45 @@ public final class ReplyRouter: Sendable {
 
     private func expire() {
         let now = self.clock.now
-        let (overdue, queues): ([(String, RPCError)], [Destination: ContinuousClock.Instant]) = self.state.withLock {
-            state in
-            var overdue: [(String, RPCError)] = []
-            var queues: [Destination: ContinuousClock.Instant] = [:]
-            var next: ContinuousClock.Instant?
-            for (id, call) in state.calls where call.outcome == nil {
-                if call.limit <= now {
-                    overdue.append((id, Self.timeout(call, now: now)))
-                    continue
+        let (overdue, queues): ([(Call, RPCError)], [Destination: (Inspector, ContinuousClock.Instant)]) =
+            self.state.withLock { state in
+                var overdue: [(Call, RPCError)] = []
+                var queues: [Destination: (Inspector, ContinuousClock.Instant)] = [:]
+                var next: ContinuousClock.Instant?
+                for call in state.calls.values {
+                    if call.limit <= now {
+                        overdue.append((call, Self.timeout(call, now: now)))
+                        continue
+                    }
+                    if let lookAt = call.lookAt, lookAt <= now, let inspector = call.inspector {
+                        call.isLookedAt = true
+                        queues[call.destination] = (inspector, max(queues[call.destination]?.1 ?? call.limit, call.limit))
+                    }
+                    next = next.map { min($0, call.due) } ?? call.due
                 }
-                var call = call
-                if let lookAt = call.lookAt, lookAt <= now, let destination = call.destination {
-                    call.isLookedAt = true
-                    state.calls[id]?.isLookedAt = true
-                    queues[destination] = max(queues[destination] ?? call.limit, call.limit)
-                }
-                next = next.map { min($0, call.due) } ?? call.due
+                // The timer is this one, or one that replaced it while it fired; there must not be two.
+                state.timer?.cancel()
+                state.timer = nil
+                state.armedFor = nil
+                if let next { self.arm(&state, for: next) }
+                return (overdue, queues)
             }
-            // The timer is this one, or one that replaced it while it fired; there must not be two.
-            state.timer?.cancel()
-            state.timer = nil
-            state.armedFor = nil
-            if let next { self.arm(&state, for: next) }
-            return (overdue, queues)
-        }
-        for (id, error) in overdue { self.finish(id, .failure(error)) }
-        for (destination, limit) in queues { self.look(at: destination, until: limit) }
+        for (call, error) in overdue { self.end(call, .failure(error)) }
+        for (destination, (inspector, limit)) in queues { self.look(at: destination, with: inspector, until: limit) }
     }
 
     /// Looks at a queue once for all the calls that are about to end there.
-    private func look(at destination: Destination, until limit: ContinuousClock.Instant) {
-        guard let inspector = self.state.withLock(\.inspector) else { return }
+    private func look(
+        at destination: Destination,
+        with inspector: @escaping Inspector,
+        until limit: ContinuousClock.Instant
+    ) {
         // Not within the timer's task, which other calls need; it ends with the calls at the latest.
         Task(executorPreference: preferredTaskExecutor) { [weak self] in
             guard let status = await inspector(destination, limit) else { return }
             self?.state.withLock { state in
-                for (id, call) in state.calls where call.destination == destination && call.isLookedAt {
-                    state.calls[id]?.status = status
+                for call in state.calls.values where call.destination == destination && call.isLookedAt {
+                    call.status = status
                 }
             }
         }
@@ -324,4 +367,10 @@ public final class ReplyRouter: Sendable {
             silence: call.heardAt.map { now - $0 }
         )
     }
+}
+
+/// The task that waited for a call's reply was cancelled.
+package struct CallWithdrawn: Error {
+    /// The host that has the call, as far as it has made itself heard.
+    package let host: String?
 }

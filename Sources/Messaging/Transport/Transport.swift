@@ -37,6 +37,30 @@ public protocol Transport: Sendable {
     ///   `rejected`, `tooLarge`, `unreachable`, `closed`.
     func send(_ message: Message, to destination: Destination, options: SendOptions) async throws(RPCError)
 
+    /// Sends a message without waiting for what becomes of it; nothing is suspended.
+    ///
+    /// A transport that does not do it itself sends in a task of its own.
+    ///
+    /// - Parameters:
+    ///   - message: The message.
+    ///   - destination: Where it goes.
+    ///   - options: Whether it must find a queue, and when to give up.
+    ///   - onWritten: Called when the message is written, if it ever is: whoever goes on only then puts no more into
+    ///     memory than the connection takes.
+    ///   - completion: Called once, with the error if there was one; it is one of those that ``send(_:to:options:)``
+    ///     throws.
+    ///
+    ///   Both may be called on the transport's thread, or at once, and must return at once.
+    /// - Returns: The message on its way.
+    @discardableResult
+    func post(
+        _ message: Message,
+        to destination: Destination,
+        options: SendOptions,
+        onWritten: (@Sendable () -> Void)?,
+        completion: @escaping @Sendable (RPCError?) -> Void
+    ) -> any PendingSend
+
     /// Starts to listen: on a server's three addresses, or on one queue.
     ///
     /// - Parameters:
@@ -192,6 +216,8 @@ public struct SendOptions: Sendable {
     /// Only for a queue by its name. The message outlives its sender and the broker; the queue has to be there when the
     /// time has come.
     public var delay: Duration?
+    /// How much the sender wants to know; whether the broker has the message, by default.
+    public var confirmation = Confirmation.awaited
 
     /// Creates options.
     ///

@@ -1,28 +1,61 @@
+import Synchronization
 import Testing
 
 @testable import Messaging
 
 @Suite struct ReplyRouterTests {
-    @Test func `only replies that nobody waits for are counted as late`() async {
+    @Test func `only replies that nobody waits for are counted as late`() async throws {
         let router = ReplyRouter()
-        router.expect("1", deadline: .now + .seconds(60), monitorTimeout: nil)
-        router.receive([self.reply(to: "1")])
-        // A cancellation that comes after the reply is no reply.
+        // The reply may be faster than the end of the sending.
+        _ = try await self.wait(for: "1", at: router, until: .now + .seconds(60)) { router.receive([Self.reply(to: "1")]) }
+        #expect(router.lateReplies == 0)
+        router.receive([Self.reply(to: "1"), Self.reply(to: "unknown")])
+        #expect(router.lateReplies == 2)
+        #expect(router.waitingCalls == 0)
+    }
+
+    @Test func `a call whose task is cancelled withdraws its request, or does not send it at all`() async {
+        let router = ReplyRouter()
+        let sending = Sending()
+        let started = Eventual<Void>()
         await withTaskGroup(of: Void.self) { group in
-            group.cancelAll()
             group.addTask {
-                do {
-                    _ = try await router.reply(to: "1")
-                } catch {
-                    Issue.record(error, "the reply was there")
+                await #expect(throws: CallWithdrawn.self) {
+                    _ = try await self.wait(for: "1", at: router, until: .now + .seconds(60), sending) { started.fulfil() }
+                }
+                await #expect(throws: CallWithdrawn.self) {
+                    _ = try await self.wait(for: "2", at: router, until: .now + .seconds(60)) {
+                        Issue.record("sent for a task that was cancelled before")
+                    }
                 }
             }
+            await started.wait()
+            group.cancelAll()
         }
-        #expect(router.lateReplies == 0)
-        router.receive([self.reply(to: "1"), self.reply(to: "unknown")])
-        #expect(router.lateReplies == 2)
-        router.forget("1")
+        #expect(sending.isWithdrawn)
         #expect(router.waitingCalls == 0)
+    }
+
+    @Test func `a call ends with what its sending ended with, also a little after its deadline`() async throws {
+        let router = ReplyRouter()
+        let sending = Sending(isConfirmed: false)
+        let deadline = ContinuousClock.now + .milliseconds(20)
+        let error = await #expect(throws: RPCError.self) {
+            _ = try await router.reply(
+                to: "1",
+                deadline: deadline,
+                monitorTimeout: nil,
+                destination: .topic("t", exchange: nil),
+                inspector: nil
+            ) { completion in
+                Task {
+                    try await ContinuousClock().sleep(for: .milliseconds(80))
+                    completion(RPCError(.unreachable, "no broker"))
+                }
+                return sending
+            }
+        }
+        #expect(error?.code == .unreachable)
     }
 
     @Test func `a transport is gone when its calls are over and nobody holds it`() async throws {
@@ -52,12 +85,11 @@ import Testing
             for milliseconds in [400, 50, 200, 100, 300] {
                 group.addTask {
                     let deadline = start + .milliseconds(milliseconds)
-                    let id = "\(milliseconds)"
-                    router.expect(id, deadline: deadline, monitorTimeout: nil)
-                    let error = await #expect(throws: RPCError.self) { _ = try await router.reply(to: id) }
+                    let error = await #expect(throws: RPCError.self) {
+                        _ = try await self.wait(for: "\(milliseconds)", at: router, until: deadline)
+                    }
                     #expect(error?.code == .timeout)
                     #expect(ContinuousClock.now >= deadline)
-                    router.forget(id)
                 }
             }
         }
@@ -66,16 +98,50 @@ import Testing
 
     @Test func `a closed transport ends the calls that wait and those to come`() async {
         let router = ReplyRouter()
-        router.expect("1", deadline: .now + .seconds(60), monitorTimeout: nil)
-        router.close(with: RPCError(.closed, "closed"))
-        router.expect("2", deadline: .now + .seconds(60), monitorTimeout: nil)
         for id in ["1", "2"] {
-            let error = await #expect(throws: RPCError.self) { _ = try await router.reply(to: id) }
+            let error = await #expect(throws: RPCError.self) {
+                _ = try await self.wait(for: id, at: router, until: .now + .seconds(60)) {
+                    router.close(with: RPCError(.closed, "closed"))
+                }
+            }
             #expect(error?.code == .closed)
         }
     }
 
-    private func reply(to id: String) -> Delivery {
+    private final class Sending: PendingSend {
+        let isConfirmed: Bool
+        private let withdrawal = Mutex(false)
+        var isWithdrawn: Bool { self.withdrawal.withLock(\.self) }
+
+        init(isConfirmed: Bool = true) {
+            self.isConfirmed = isConfirmed
+        }
+
+        func withdraw() {
+            self.withdrawal.withLock { $0 = true }
+        }
+    }
+
+    private func wait(
+        for id: String,
+        at router: ReplyRouter,
+        until deadline: ContinuousClock.Instant,
+        _ sending: Sending = Sending(),
+        sent: () -> Void = {}
+    ) async throws -> ReplyPayload {
+        try await router.reply(
+            to: id,
+            deadline: deadline,
+            monitorTimeout: nil,
+            destination: .topic("t", exchange: nil),
+            inspector: nil
+        ) { _ in
+            sent()
+            return sending
+        }
+    }
+
+    private static func reply(to id: String) -> Delivery {
         Delivery(body: ReplyPayload.result(.null).encoded(messageID: id), token: Delivery.Token(tag: 1))
     }
 }
