@@ -123,6 +123,25 @@ final class RabbitMQListener: Listener {
         }
     }
 
+    func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void) {
+        guard let generation = deliveries.first?.token.generation,
+            deliveries.allSatisfy({ $0.token.generation == generation })
+        else {
+            // Around a reconnect; not a task group, since the connection's thread does not wait.
+            Task { completion(await self.acknowledge(deliveries)) }
+            return
+        }
+        self.channel.acknowledge(deliveries.map(\.tag)) { isWritten in
+            self.unpacker.settled(deliveries)
+            if isWritten { self.stream?.settled(deliveries.lazy.map(\.token)) }
+            completion(isWritten ? deliveries : [])
+        }
+    }
+
+    func perform(_ body: @escaping @Sendable () -> Void) {
+        self.channel.perform(body)
+    }
+
     func reject(_ deliveries: [Delivery], requeue: Bool) async {
         defer { self.unpacker.settled(deliveries) }
         // Where the connection is gone, the broker has taken back what it had handed out.

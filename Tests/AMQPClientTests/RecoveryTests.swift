@@ -19,7 +19,10 @@ import Testing
 
                 try await closeConnections(virtualHost: name)
                 // A message that is written before the close is read may be lost with the connection, and says so.
-                for _ in 0..<400 where connection.state == .open { try await Task.sleep(for: .milliseconds(5)) }
+                for _ in 0..<400 {
+                    guard case .open = connection.state else { break }
+                    try await Task.sleep(for: .milliseconds(5))
+                }
                 try await channel.publish(
                     AMQPMessage("after"),
                     exchange: "topics",

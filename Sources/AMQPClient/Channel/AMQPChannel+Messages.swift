@@ -199,6 +199,25 @@ extension AMQPChannel {
         try await self.connection.settle(self.id, [tag], .acknowledge)
     }
 
+    /// Acknowledges deliveries without waiting until that is written; see ``acknowledge(_:)-([AMQPDelivery])``.
+    ///
+    /// - Parameters:
+    ///   - tags: The deliveries.
+    ///   - completion: Called once, on the connection's thread or here and now, with whether all of them were written to
+    ///     the connection that they belong to. It must not block.
+    public func acknowledge(_ tags: [AMQPDeliveryTag], completion: @escaping @Sendable (Bool) -> Void) {
+        self.connection.acknowledge(self.id, tags, completion: completion)
+    }
+
+    /// Does something on the connection's thread, which it must not block: now, where this is that thread.
+    ///
+    /// What is acknowledged and published there together is also written together.
+    ///
+    /// - Parameter body: What is done.
+    public func perform(_ body: @escaping @Sendable () -> Void) {
+        self.connection.perform(body)
+    }
+
     /// Acknowledges this delivery and every earlier one of the channel that is not settled.
     @discardableResult
     public func acknowledge(upTo tag: AMQPDeliveryTag) async throws(AMQPError) -> Bool {

@@ -13,7 +13,7 @@ final class WireChannel {
     /// Whether ``acknowledgements`` has something that the end of the batch must write.
     var isAcknowledging = false
     /// Who waits until these acknowledgements are sent.
-    var acknowledgementWaits: [Wait<Bool>] = []
+    var acknowledgementWaits: [(Bool) -> Void] = []
 
     var isConfirming = false
     var unconfirmed = UnconfirmedPublishes()

@@ -26,9 +26,39 @@ extension AMQPConnection {
                 return wait.finish(.success(false))
             }
             areAllMarked = isComplete
-            wire.acknowledgementWaits.append(wait)
+            wire.acknowledgementWaits.append { wait.finish(.success($0)) }
         }
         return areAllMarked && isWritten
+    }
+
+    /// Acknowledges deliveries without waiting until that is written.
+    nonisolated func acknowledge(
+        _ id: Int,
+        _ tags: [AMQPDeliveryTag],
+        completion: @escaping @Sendable (Bool) -> Void
+    ) {
+        self.perform {
+            self.assumeIsolated { connection in
+                do throws(AMQPError) {
+                    guard let (wire, isComplete) = try connection.mark(id, tags, .acknowledge), !wire.isDefunct else {
+                        return completion(false)
+                    }
+                    wire.acknowledgementWaits.append { completion($0 && isComplete) }
+                } catch {
+                    connection.logger.debug("acknowledgement cannot be written", metadata: ["error": "\(error)"])
+                    completion(false)
+                }
+            }
+        }
+    }
+
+    /// Does something on the connection's thread: now, where this is it.
+    nonisolated func perform(_ body: @escaping @Sendable () -> Void) {
+        if self.loop.isCurrent {
+            body()
+        } else {
+            self.loop.execute(body)
+        }
     }
 
     /// Settles deliveries; they are written at the end of the batch.
@@ -85,7 +115,7 @@ extension AMQPConnection {
             wire.acknowledgementWaits = []
             transport.whenSent { isSent in
                 for wait in waits {
-                    wait.finish(.success(isSent))
+                    wait(isSent)
                 }
             }
         }

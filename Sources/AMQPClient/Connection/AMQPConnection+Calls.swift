@@ -169,7 +169,7 @@ extension AMQPConnection {
             }
         }
         for wait in wire.acknowledgementWaits {
-            wait.finish(.success(false))
+            wait(false)
         }
         wire.acknowledgementWaits = []
         self.settlePublishes(of: wire, after: reply)

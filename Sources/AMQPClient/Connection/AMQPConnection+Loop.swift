@@ -32,8 +32,11 @@ extension AMQPConnection: EventLoopClient {
     private func finishBatch() -> EventLoopInterest {
         guard let transport else { return EventLoopInterest() }
         do {
-            try self.writeAcknowledgements()
-            try transport.flush()
+            repeat {
+                try self.writeAcknowledgements()
+                try transport.flush()
+                // Whoever is told that something is written may go on to acknowledge at once.
+            } while !self.acknowledging.isEmpty
             if !self.congested.isEmpty, transport.writer.count < Self.unsentLimit {
                 self.sendWaitingMessages()
                 try transport.flush()

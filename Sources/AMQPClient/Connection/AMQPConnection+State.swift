@@ -94,7 +94,7 @@ extension AMQPConnection {
             call.fail(lost)
         }
         for wait in wire.acknowledgementWaits {
-            wait.finish(.success(false))
+            wait(false)
         }
         wire.acknowledgementWaits = []
         for request in wire.unconfirmed.removeAll() {

@@ -85,6 +85,14 @@ final class InMemoryListener: Listener {
     }
 
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery] {
+        self.acknowledged(deliveries)
+    }
+
+    func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void) {
+        completion(self.acknowledged(deliveries))
+    }
+
+    private func acknowledged(_ deliveries: [Delivery]) -> [Delivery] {
         let generation = self.state.withLock(\.generation)
         let current = deliveries.filter { $0.token.generation == generation }
         let settled = self.broker.acknowledge(current.map(\.token.tag))

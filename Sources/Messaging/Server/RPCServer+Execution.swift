@@ -1,4 +1,5 @@
 internal import Logging
+internal import Synchronization
 
 extension RPCServer {
     /// Runs one request to its end: handler, acknowledgement, reply.
@@ -30,24 +31,37 @@ extension RPCServer {
         await self.reply(.failure(refusal.failure), to: refusal.address, deadline: self.deadline(of: refusal.delivery))
     }
 
+    /// Sends a reply and gives the request's slot back when it is written.
+    ///
+    /// Nobody waits for the broker's word; if that is not good, the reply is offered again outside of the slot: a caller
+    /// that has vanished must not keep others waiting.
     func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
-        let isDone: Bool
-        if Task.isCancelled {
-            // The grace period is over, or the server's task was cancelled: what was done is still worth a word.
-            let now = self.clock.now
-            isDone = await self.outlivingCancellation { [replySender] in
-                await replySender.offer(
-                    reply,
-                    to: address,
-                    deadline: min(deadline ?? now + .seconds(3), now + .seconds(3))
-                )
+        guard !Task.isCancelled else { return await self.replyAtTheEnd(reply, to: address, deadline: deadline) }
+        let slot = HeldSlot(self)
+        self.intake.beginReply()
+        self.replySender.post(reply, to: address, deadline: deadline) {
+            slot.free()
+        } completion: { isDone in
+            slot.free()
+            if isDone {
+                self.intake.endReply()
+            } else {
+                self.intake.add(.insist(reply, address, deadline: deadline))
             }
-        } else {
-            isDone = await self.replySender.offer(reply, to: address, deadline: deadline)
+        }
+    }
+
+    /// The grace period is over, or the server's task was cancelled: what was done is still worth a word.
+    private func replyAtTheEnd(
+        _ reply: ReplyPayload,
+        to address: ReplyAddress,
+        deadline: ContinuousClock.Instant?
+    ) async {
+        let limit = self.clock.now + .seconds(3)
+        _ = await self.outlivingCancellation { [replySender] in
+            await replySender.offer(reply, to: address, deadline: deadline.map { min($0, limit) } ?? limit)
         }
         self.freeSlot()
-        // Outside of the slot: a caller that has vanished must not keep others waiting.
-        if !isDone { await self.replySender.insist(on: reply, to: address, deadline: deadline) }
     }
 
     /// Runs the handler; what it throws is the answer's failure, and is put into `thrown` as it is.
@@ -165,4 +179,18 @@ struct TimeLimitExceeded: Error, RemoteFailureConvertible {
 
     /// The method may well end in time at another attempt, where there is one.
     var isExpected: Bool { false }
+}
+
+/// A request's slot, which is given back once.
+private final class HeldSlot: Sendable {
+    private let server: RPCServer
+    private let isFree = Atomic(false)
+
+    init(_ server: RPCServer) {
+        self.server = server
+    }
+
+    func free() {
+        if !self.isFree.exchange(true, ordering: .relaxed) { self.server.freeSlot() }
+    }
 }

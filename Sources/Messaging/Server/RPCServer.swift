@@ -62,7 +62,7 @@ public final class RPCServer: Sendable {
     let logger: Logger
     let replySender: ReplySender
     let inFlight: InFlight
-    let intake: Intake
+    let intake: Intake<Work>
     let statistics: RPCStatistics
     let life = ServerLife()
     let side: Side
@@ -70,6 +70,8 @@ public final class RPCServer: Sendable {
     let journalHealth: JournalHealth
     let copyFailures = CopyFailures()
     private let hasRun = Mutex(false)
+    /// Set when all queues are open; what arrives before waits for it.
+    private let listener = Mutex<(any Listener)?>(nil)
 
     /// Creates a server; it starts with ``run(onReady:)``.
     ///
@@ -115,7 +117,7 @@ public final class RPCServer: Sendable {
         self.logger = logger
         self.journal = configuration.journal ?? InMemoryRequestJournal(clock: transport.clock)
         self.journalHealth = JournalHealth(logger: logger)
-        let intake = Intake(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
+        let intake = Intake<Work>(slots: configuration.concurrency, duplicatesWindow: configuration.duplicatesWindow)
         self.intake = intake
         let replySender = ReplySender(
             transport,
@@ -201,6 +203,7 @@ public final class RPCServer: Sendable {
         }
         self.inFlight.close()
         await self.release(listener)
+        self.listener.withLock { $0 = nil }
         self.logger.log(level: self.side.logLevel, "stopped serving")
     }
 
@@ -220,7 +223,7 @@ public final class RPCServer: Sendable {
                     on: self.side == .control ? .control(self.target) : .server(target),
                     prefetch: self.configuration.prefetch
                 ) { deliveries in
-                    intake.offer(deliveries)
+                    if intake.offer(deliveries) { self.requestAdmission() }
                 }
             }
             group.addTask {
@@ -240,7 +243,8 @@ public final class RPCServer: Sendable {
         }
     }
 
-    /// Runs what arrives; after the stop waits for the running handlers, for the grace period at most.
+    /// Runs what arrives, in workers: tasks that are made when they are needed and then kept, since making one for each
+    /// request would cost as much as many a handler. After the stop waits for the running handlers, for the grace period at most.
     private func serveUntilStopped(_ listener: any Listener) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.handleDeliveries(from: listener) }
@@ -261,18 +265,34 @@ public final class RPCServer: Sendable {
     }
 
     private func handleDeliveries(from listener: any Listener) async {
-        await withDiscardingTaskGroup { group in
-            while let batch = await self.intake.take() {
-                for work in await self.admit(batch, listener: listener) {
-                    group.addTask {
-                        switch work {
-                        case .run(let job): await self.serve(job, listener: listener)
-                        case .refuse(let refusal): await self.answer(refusal)
-                        case .park(let copy): await self.park(copy, listener: listener)
-                        }
+        self.listener.withLock { $0 = listener }
+        self.requestAdmission()
+        await withTaskCancellationHandler {
+            await withDiscardingTaskGroup { group in
+                while let count = await self.intake.workersWanted() {
+                    for _ in 0..<count {
+                        group.addTask { await self.work(listener) }
                     }
                 }
             }
+        } onCancel: {
+            self.intake.abandon()
+        }
+    }
+
+    private func work(_ listener: any Listener) async {
+        while let work = await self.intake.next() {
+            switch work {
+            case .run(let job): await self.serve(job, listener: listener)
+            case .refuse(let refusal): await self.answer(refusal)
+            case .park(let copy): await self.park(copy, listener: listener)
+            case .reject(let malformed): await listener.reject(malformed, requeue: false)
+            case .insist(let reply, let address, let deadline):
+                await self.replySender.insist(on: reply, to: address, deadline: deadline)
+                self.intake.endReply()
+            }
+            // A handler was cancelled, and its task with it: that is not for the next one.
+            if Task.isCancelled { return }
         }
     }
 
@@ -297,7 +317,12 @@ public final class RPCServer: Sendable {
 
     /// Gives a handler's slot back.
     func freeSlot() {
-        self.intake.release(1)
+        if self.intake.release() { self.requestAdmission() }
+    }
+
+    /// Has what waits admitted on the transport's thread, where many are acknowledged at once.
+    private func requestAdmission() {
+        self.listener.withLock(\.self)?.perform { self.admit() }
     }
 
     /// The repetitions that came while a held message ran; they are settled with it.
@@ -323,28 +348,39 @@ public final class RPCServer: Sendable {
         let address: ReplyAddress
     }
 
-    private enum Work: Sendable {
+    /// What workers do.
+    enum Work: Sendable {
         case run(Job)
         case refuse(Refusal)
         /// A copy that is refused: it is kept among the dead letters.
         case park(RefusedCopy)
+        /// Rejected without being queued again, as oslo does: the broker may dead-letter it. Needs no slot.
+        case reject([Delivery])
+        /// A reply that was not taken, which is offered again. Needs no slot.
+        case insist(ReplyPayload, ReplyAddress, deadline: ContinuousClock.Instant?)
     }
 
     private enum Verdict {
         case work(Work)
         /// Acknowledged, and that is all.
         case drop
-        /// Rejected without being queued again, as oslo does: the broker may dead-letter it.
         case malformed
         /// Settled together with the delivery that it repeats.
         case held
+    }
+
+    /// Admits what waits, as far as there are slots.
+    private func admit() {
+        guard let listener = self.listener.withLock(\.self) else { return }
+        let batch = self.intake.admissible()
+        if !batch.isEmpty { self.admit(batch, listener) }
     }
 
     /// Decides what becomes of each delivery: run, answered with a refusal, dropped.
     ///
     /// What is to run at most once is acknowledged here, all of a batch in one step, and is run only if the
     /// acknowledgement was written.
-    private func admit(_ batch: [Delivery], listener: any Listener) async -> [Work] {
+    private func admit(_ batch: [Delivery], _ listener: any Listener) {
         var admitted: [Work] = []
         var settled: [Delivery] = []
         var malformed: [Delivery] = []
@@ -360,20 +396,24 @@ public final class RPCServer: Sendable {
             case .held: break
             }
         }
-        if !malformed.isEmpty { await listener.reject(malformed, requeue: false) }
-        // A cancelled wait could not tell what was written, and what is taken from the broker has to be run.
-        let acknowledged =
-            settled.isEmpty
-            ? [] : await self.outlivingCancellation { [settled] in await listener.acknowledge(settled) }
-        // Only now, because what was not acknowledged comes again: had it been noted as seen, its repetition would be
-        // taken for one of a request that was run.
-        let written = acknowledged.count == settled.count ? nil : Set(acknowledged.map(\.token))
-        admitted.removeAll { work in
-            guard case .run(let job) = work, !job.handler.delivery.isAtLeastOnce else { return false }
-            return written?.contains(job.delivery.token) == false || self.isRepeated(job)
+        if !malformed.isEmpty { self.intake.add(.reject(malformed)) }
+        guard !settled.isEmpty else { return self.start(admitted, outOf: batch.count) }
+        let count = settled.count
+        listener.acknowledge(settled) { [admitted] acknowledged in
+            // Only now, because what was not acknowledged comes again: had it been noted as seen, its repetition would be
+            // taken for one of a request that was run.
+            let written = acknowledged.count == count ? nil : Set(acknowledged.map(\.token))
+            var started = admitted
+            started.removeAll { work in
+                guard case .run(let job) = work, !job.handler.delivery.isAtLeastOnce else { return false }
+                return written?.contains(job.delivery.token) == false || self.isRepeated(job)
+            }
+            self.start(started, outOf: batch.count)
         }
-        self.intake.release(batch.count - admitted.count)
-        return admitted
+    }
+
+    private func start(_ works: [Work], outOf count: Int) {
+        if self.intake.admitted(works, outOf: count) { self.requestAdmission() }
     }
 
     private func examine(_ delivery: Delivery) -> Verdict {

@@ -92,25 +92,60 @@ final class ReplySender: Sendable {
         to address: ReplyAddress,
         deadline: ContinuousClock.Instant?
     ) async -> Attempt {
-        let limit = self.limit(deadline)
         do {
             try await self.transport.send(
                 Message(body: reply.encoded(messageID: address.messageID)),
                 to: .queue(address.queue),
-                options: SendOptions(isMandatory: true, deadline: limit, lane: self.lane)
+                options: SendOptions(isMandatory: true, deadline: self.limit(deadline), lane: self.lane)
             )
-            self.gone.withLock { $0[address.queue] = nil }
-            return .done
+            return self.attempt(to: address, endedWith: nil)
         } catch {
-            switch error.code {
-            // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is dropped by
-            // the caller.
-            case .noSuchServer: return self.isGone(address.queue) ? .done : .missing
-            case .connectionLost, .unreachable, .blocked: return .failed
-            default:
-                self.logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
-                return .done
+            return self.attempt(to: address, endedWith: error)
+        }
+    }
+
+    private func attempt(to address: ReplyAddress, endedWith error: RPCError?) -> Attempt {
+        guard let error else {
+            self.gone.withLock { gone in
+                if !gone.isEmpty { gone[address.queue] = nil }
             }
+            return .done
+        }
+        switch error.code {
+        // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is dropped by
+        // the caller.
+        case .noSuchServer: return self.isGone(address.queue) ? .done : .missing
+        case .connectionLost, .unreachable, .blocked: return .failed
+        default:
+            self.logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
+            return .done
+        }
+    }
+
+    /// Offers a reply once, without waiting for what becomes of it.
+    ///
+    /// - Parameters:
+    ///   - reply: The reply.
+    ///   - address: Where it goes.
+    ///   - deadline: When the caller gives up; `nil` where that is not known.
+    ///   - onWritten: Called when it is written, if it ever is.
+    ///   - completion: Called once, with whether it is done: sent, or not to be sent by another try.
+    func post(
+        _ reply: ReplyPayload,
+        to address: ReplyAddress,
+        deadline: ContinuousClock.Instant?,
+        onWritten: @escaping @Sendable () -> Void,
+        completion: @escaping @Sendable (Bool) -> Void
+    ) {
+        var options = SendOptions(isMandatory: true, deadline: self.limit(deadline), lane: self.lane)
+        options.confirmation = .patient
+        self.transport.post(
+            Message(body: reply.encoded(messageID: address.messageID)),
+            to: .queue(address.queue),
+            options: options,
+            onWritten: onWritten
+        ) { error in
+            completion(self.attempt(to: address, endedWith: error) == .done)
         }
     }
 

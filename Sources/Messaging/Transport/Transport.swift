@@ -111,6 +111,19 @@ public protocol Listener: Sendable {
     ///   will be delivered again, here or at another host: who promised to run them at most once must not start them.
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery]
 
+    /// Acknowledges deliveries without waiting; nothing is suspended.
+    ///
+    /// - Parameters:
+    ///   - deliveries: What is about to be done.
+    ///   - completion: Called once with what ``acknowledge(_:)`` returns; perhaps on the transport's thread, or at once.
+    func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void)
+
+    /// Does something soon, where it suits the transport: what acknowledges deliveries does it best on the transport's own
+    /// thread.
+    ///
+    /// - Parameter body: What is done; it must return soon.
+    func perform(_ body: @escaping @Sendable () -> Void)
+
     /// Gives deliveries back.
     ///
     /// - Parameters:
@@ -123,6 +136,20 @@ public protocol Listener: Sendable {
 
     /// Releases the queues; what was not acknowledged goes back to the broker.
     func close() async
+}
+
+extension Listener {
+    /// Acknowledges in a task of its own.
+    public func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void) {
+        // Not a task group: the transport's thread does not wait. It ends as soon as the transport answers.
+        Task(executorPreference: preferredTaskExecutor) { completion(await self.acknowledge(deliveries)) }
+    }
+
+    /// Does it in a task of its own.
+    public func perform(_ body: @escaping @Sendable () -> Void) {
+        // As above.
+        Task(executorPreference: preferredTaskExecutor) { body() }
+    }
 }
 
 /// What a listener listens on.
