@@ -57,7 +57,7 @@ final class Publisher: Sendable {
 
     /// Publishes without waiting; answers `nil` where something has to be declared first.
     ///
-    /// - Parameter retry: Sends the message again where what had been declared was deleted since.
+    /// `retry` sends the message again where what had been declared was deleted since.
     func post(
         _ message: Message,
         to address: Topology.Address,

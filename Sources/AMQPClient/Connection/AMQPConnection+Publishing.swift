@@ -79,14 +79,10 @@ extension AMQPConnection {
 
     private func send(_ request: PublishRequest, on wire: WireChannel) throws(AMQPError) {
         guard let transport else { return }
-        var message = request.message
-        if self.configuration.sendsUserID, self.configuration.mechanism != .external,
-            message.properties.userID == nil
-        {
-            message.properties.userID = transport.host.user
-        }
+        let stampsUser = self.configuration.sendsUserID && self.configuration.mechanism != .external
         try transport.append(
-            message,
+            request.message,
+            sentBy: stampsUser ? transport.host.user : nil,
             exchange: request.exchange,
             routingKey: request.routingKey,
             mandatory: request.mandatory,

@@ -27,7 +27,7 @@ struct PropertyMemo {
 
 extension AMQPProperties {
     /// Fills librabbitmq's structure; its memory belongs to the arena.
-    func encode(with arena: borrowing EncodingArena) throws(AMQPError) -> amqp_basic_properties_t {
+    func encode(with arena: borrowing EncodingArena, user: String? = nil) throws(AMQPError) -> amqp_basic_properties_t {
         var raw = unsafe amqp_basic_properties_t()
         func text(
             _ value: String?,
@@ -63,7 +63,7 @@ extension AMQPProperties {
             unsafe raw.timestamp = timestamp
         }
         unsafe raw.type = try text(self.type, "type", Flag.type, arena)
-        unsafe raw.user_id = try text(self.userID, "user id", Flag.userID, arena)
+        unsafe raw.user_id = try text(self.userID ?? user, "user id", Flag.userID, arena)
         unsafe raw.app_id = try text(self.appID, "application id", Flag.appID, arena)
         unsafe raw.cluster_id = try text(self.clusterID, "cluster id", Flag.clusterID, arena)
         return unsafe raw

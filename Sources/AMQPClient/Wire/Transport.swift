@@ -71,8 +71,11 @@ final class Transport {
     }
 
     /// Appends a whole message, or nothing of it if a part cannot be encoded.
+    ///
+    /// `user` is stamped on a message that names no user itself.
     func append(
         _ message: AMQPMessage,
+        sentBy user: String? = nil,
         exchange: String,
         routingKey: String,
         mandatory: Bool,
@@ -82,7 +85,7 @@ final class Transport {
         let method = OutboundMethod.publish(exchange: exchange, routingKey: routingKey, mandatory: mandatory)
         do {
             try method.encode(on: channel, to: &self.writer, with: self.arena)
-            var properties = unsafe try message.properties.encode(with: self.arena)
+            var properties = unsafe try message.properties.encode(with: self.arena, user: user)
             unsafe try self.writer.appendHeader(on: channel, bodySize: message.body.count, &properties)
             self.arena.reset()
         } catch {

@@ -88,7 +88,9 @@ struct Cast: AsyncParsableCommand {
 
     func run() async throws {
         let transport = try makeBenchmarkTransport()
-        let client = RPCClient(transport, target: .topic(self.options.topic), logger: .silent)
+        var options = RPCClient.Options()
+        options.awaitsConfirm = self.confirm > 0
+        let client = RPCClient(transport, target: .topic(self.options.topic), options: options, logger: .silent)
         let payload = try self.options.read()
         try await transport.open()
         let tickets = Tickets(self.options.count)

@@ -5,6 +5,6 @@ public struct CastReceipt: Sendable, Hashable {
     /// Whether the broker put the request into a queue; if not, nobody will see it.
     ///
     /// For a fanout it says whether any server listens. Any other cast that finds no queue is an error, unless
-    /// ``RPCClient/Options/requiresRoute`` says otherwise.
+    /// ``RPCClient/Options/requiresRoute`` says otherwise. Where no confirm is awaited it is not known, and assumed.
     public let isRouted: Bool
 }

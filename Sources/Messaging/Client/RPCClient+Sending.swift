@@ -68,6 +68,10 @@ extension RPCClient {
     func cast(_ request: Request, to target: Target) async throws -> CastReceipt {
         let destination = try self.destination(of: target)
         let uniqueID = makeUniqueID()
+        guard self.options.awaitsConfirm else {
+            try await self.castUnconfirmed(request, uniqueID, to: destination)
+            return CastReceipt(uniqueID: uniqueID, isRouted: true)
+        }
         var isRouted = true
         do {
             try await self.send(
@@ -85,6 +89,32 @@ extension RPCClient {
             metadata: ["method": "\(request.method)", "target": "\(target)", "routed": "\(isRouted)"]
         )
         return CastReceipt(uniqueID: uniqueID, isRouted: isRouted)
+    }
+
+    /// Hands a request to the connection, and waits only where too many before it are not written.
+    private func castUnconfirmed(_ request: Request, _ uniqueID: String, to destination: Destination) async throws {
+        let deadline = self.transport.clock.now + self.options.timeout
+        let window = self.transport.replies.unwritten
+        do {
+            try await window.enter(until: deadline, clock: self.transport.clock)
+        } catch is DeadlinePassed {
+            throw try self.explain(RPCError(.timeout, "the connection takes nothing at present"), request)
+        }
+        var options = SendOptions(deadline: deadline)
+        options.confirmation = .none
+        let logger = self.logger
+        let method = request.method
+        self.transport.post(
+            Message(body: request.encoded(uniqueID: uniqueID)),
+            to: destination,
+            options: options,
+            onWritten: nil
+        ) { error in
+            window.leave()
+            if let error {
+                logger.warning("cast is lost", metadata: ["method": "\(method)", "error": "\(error)"])
+            }
+        }
     }
 
     /// When a call ends, and how long its request may wait in a queue: for its own timeout, as in oslo (wire contract

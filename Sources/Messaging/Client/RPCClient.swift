@@ -39,6 +39,12 @@ public struct RPCClient: Sendable {
         ///
         /// A failure that is none of these is an ``RPCError``. A client that is made for a contract has the contract's.
         public var errors: [any RemoteFailureInitializable.Type] = []
+        /// Whether a cast waits until the broker has confirmed it, as it does by default.
+        ///
+        /// Without, a cast returns as soon as it is handed to the connection, and only waits while a thousand before it
+        /// are not written. It is the fastest way to send, and the weakest: what no queue takes, or was under way when
+        /// the connection broke, is lost with no more than a line in the log.
+        public var awaitsConfirm = true
         /// Whether a cast that no queue takes is an error, as it is by default; otherwise its receipt says so.
         public var requiresRoute = true
         /// The context that is sent where a call gives none.

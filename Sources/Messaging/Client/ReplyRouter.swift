@@ -93,6 +93,9 @@ public final class ReplyRouter: Sendable {
     /// Looks at the queue of a destination; set by the client that waits.
     package typealias Inspector = @Sendable (Destination, ContinuousClock.Instant) async -> QueueStatus?
 
+    /// Casts whose confirm nobody awaits, and which are not written yet.
+    let unwritten = SendWindow(size: 1_000)
+
     private let clock: any MessagingClock
     private let state = Mutex(State())
 
@@ -318,7 +321,8 @@ public final class ReplyRouter: Sendable {
                     }
                     if let lookAt = call.lookAt, lookAt <= now, let inspector = call.inspector {
                         call.isLookedAt = true
-                        queues[call.destination] = (inspector, max(queues[call.destination]?.1 ?? call.limit, call.limit))
+                        let limit = max(queues[call.destination]?.1 ?? call.limit, call.limit)
+                        queues[call.destination] = (inspector, limit)
                     }
                     next = next.map { min($0, call.due) } ?? call.due
                 }
@@ -326,7 +330,8 @@ public final class ReplyRouter: Sendable {
                 state.timer?.cancel()
                 state.timer = nil
                 state.armedFor = nil
-                if let next { self.arm(&state, for: next) }
+                // All calls were looked at: where they are many, the next look may be a little late.
+                if let next { self.arm(&state, for: max(next, now + .microseconds(2 * state.calls.count))) }
                 return (overdue, queues)
             }
         for (call, error) in overdue { self.end(call, .failure(error)) }

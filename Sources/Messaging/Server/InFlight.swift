@@ -208,7 +208,8 @@ final class InFlight: Sendable {
             state.timer?.cancel()
             state.timer = nil
             state.armedFor = nil
-            if let next { self.arm(&state, for: next) }
+            // All were looked at: where they are many, the next look may be a little late.
+            if let next { self.arm(&state, for: max(next, now + .microseconds(2 * state.entries.count))) }
             return (addresses, expired)
         }
         for task in expired { task.cancel() }

@@ -243,8 +243,10 @@ public final class RPCServer: Sendable {
         }
     }
 
-    /// Runs what arrives, in workers: tasks that are made when they are needed and then kept, since making one for each
-    /// request would cost as much as many a handler. After the stop waits for the running handlers, for the grace period at most.
+    /// Runs what arrives until the stop.
+    ///
+    /// Handlers run in workers: tasks that are made when they are needed and then kept, since making one for each request
+    /// would cost as much as many a handler. After the stop waits for the running handlers, for the grace period at most.
     private func serveUntilStopped(_ listener: any Listener) async {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await self.handleDeliveries(from: listener) }
@@ -333,10 +335,17 @@ public final class RPCServer: Sendable {
     // MARK: Admission
 
     /// A request that will be run.
-    struct Job: Sendable {
+    final class Job: Sendable {
         let delivery: Delivery
         let request: RequestPayload
         let handler: RPCHandler
+
+        init(delivery: Delivery, request: RequestPayload, handler: RPCHandler) {
+            self.delivery = delivery
+            self.request = request
+            self.handler = handler
+        }
+
         /// Whether the caller understands what oslo's clients do not.
         var isFromOurClient: Bool { self.delivery.headers[MessageHeader.caller] != nil }
     }

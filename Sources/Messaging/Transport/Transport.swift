@@ -268,26 +268,65 @@ public struct SendOptions: Sendable {
 
 /// A message that arrived.
 public struct Delivery: Sendable {
+    /// In one place, because deliveries are passed on a dozen times before their handler runs.
+    private final class Content: Sendable {
+        let body: [UInt8]
+        let contentType: String?
+        let contentEncoding: String?
+        let compression: String?
+        let headers: [String: String]
+        let userID: String?
+        let queue: String
+        let timeToLive: Duration?
+        let isRedelivered: Bool
+        let receivedAt: ContinuousClock.Instant
+
+        init(
+            body: [UInt8],
+            contentType: String?,
+            contentEncoding: String?,
+            compression: String?,
+            headers: [String: String],
+            userID: String?,
+            queue: String,
+            timeToLive: Duration?,
+            isRedelivered: Bool,
+            receivedAt: ContinuousClock.Instant
+        ) {
+            self.body = body
+            self.contentType = contentType
+            self.contentEncoding = contentEncoding
+            self.compression = compression
+            self.headers = headers
+            self.userID = userID
+            self.queue = queue
+            self.timeToLive = timeToLive
+            self.isRedelivered = isRedelivered
+            self.receivedAt = receivedAt
+        }
+    }
+
+    private let content: Content
     /// The body as it came.
-    public let body: [UInt8]
+    public var body: [UInt8] { self.content.body }
     /// AMQP's content type, if the sender gave one; wire contract 3.1 wants `application/json`.
-    public let contentType: String?
+    public var contentType: String? { self.content.contentType }
     /// AMQP's content encoding, if the sender gave one.
-    public let contentEncoding: String?
+    public var contentEncoding: String? { self.content.contentEncoding }
     /// The `compression` header, if there is one that the transport did not deal with (wire contract 2.2).
-    public let compression: String?
+    public var compression: String? { self.content.compression }
     /// The headers whose values are text.
-    public let headers: [String: String]
+    public var headers: [String: String] { self.content.headers }
     /// Who sent the message, as the broker has verified it; `nil` where the sender does not say.
-    public let userID: String?
+    public var userID: String? { self.content.userID }
     /// The queue that handed the message out.
-    public let queue: String
+    public var queue: String { self.content.queue }
     /// The time to live with which the message was sent, if any: an upper bound of what is left of it.
-    public let timeToLive: Duration?
+    public var timeToLive: Duration? { self.content.timeToLive }
     /// Whether the broker handed the message out before.
-    public let isRedelivered: Bool
+    public var isRedelivered: Bool { self.content.isRedelivered }
     /// When it arrived here.
-    public let receivedAt: ContinuousClock.Instant
+    public var receivedAt: ContinuousClock.Instant { self.content.receivedAt }
     /// What the transport needs to settle the message.
     public let token: Token
 
@@ -336,16 +375,18 @@ public struct Delivery: Sendable {
         receivedAt: ContinuousClock.Instant = .now,
         token: Token
     ) {
-        self.body = body
-        self.contentType = contentType
-        self.contentEncoding = contentEncoding
-        self.compression = compression
-        self.headers = headers
-        self.userID = userID
-        self.queue = queue
-        self.timeToLive = timeToLive
-        self.isRedelivered = isRedelivered
-        self.receivedAt = receivedAt
+        self.content = Content(
+            body: body,
+            contentType: contentType,
+            contentEncoding: contentEncoding,
+            compression: compression,
+            headers: headers,
+            userID: userID,
+            queue: queue,
+            timeToLive: timeToLive,
+            isRedelivered: isRedelivered,
+            receivedAt: receivedAt
+        )
         self.token = token
     }
 }

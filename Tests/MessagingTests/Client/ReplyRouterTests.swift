@@ -7,7 +7,9 @@ import Testing
     @Test func `only replies that nobody waits for are counted as late`() async throws {
         let router = ReplyRouter()
         // The reply may be faster than the end of the sending.
-        _ = try await self.wait(for: "1", at: router, until: .now + .seconds(60)) { router.receive([Self.reply(to: "1")]) }
+        _ = try await self.wait(for: "1", at: router, until: .now + .seconds(60)) {
+            router.receive([Self.reply(to: "1")])
+        }
         #expect(router.lateReplies == 0)
         router.receive([Self.reply(to: "1"), Self.reply(to: "unknown")])
         #expect(router.lateReplies == 2)
@@ -21,7 +23,9 @@ import Testing
         await withTaskGroup(of: Void.self) { group in
             group.addTask {
                 await #expect(throws: CallWithdrawn.self) {
-                    _ = try await self.wait(for: "1", at: router, until: .now + .seconds(60), sending) { started.fulfil() }
+                    _ = try await self.wait(for: "1", at: router, until: .now + .seconds(60), sending) {
+                        started.fulfil()
+                    }
                 }
                 await #expect(throws: CallWithdrawn.self) {
                     _ = try await self.wait(for: "2", at: router, until: .now + .seconds(60)) {
