@@ -1,4 +1,5 @@
 internal import Logging
+internal import Synchronization
 
 /// What becomes of a delivery: it is run, refused, or dropped.
 extension RPCServer {
