@@ -289,6 +289,8 @@ public final class RabbitMQTransport: Transport {
 
     /// Closes the connections; see `Transport`.
     public func close() async {
+        // They were handed over with the promise to be sent, if the broker can be reached.
+        await self.replies.writeCasts(within: self.configuration.connection.closeTimeout)
         let isFirst = self.isClosed.withLock { isClosed in
             defer { isClosed = true }
             return !isClosed

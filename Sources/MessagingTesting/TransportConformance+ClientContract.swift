@@ -4,6 +4,27 @@ internal import Testing
 /// What the wire contract says of clients, seen by a server that answers with raw messages.
 extension TransportConformance {
     static let clientContract = [
+        Check("casts whose confirm nobody awaits are all sent, also when their transport is closed right behind them") {
+            bench in
+            let receiving = try await bench.transport()
+            let (listener, received) = try await bench.listener("a", on: receiving, prefetch: 5_000)
+            let transport = try await bench.transport()
+            // More than may be under way at the same time.
+            let count = 3_000
+            let client = RPCClient(transport, target: .topic(bench.topic)).prepare { $0.awaitsConfirm = false }
+            for number in 0..<count { try await client.cast("note", ["number": .integer(number)]) }
+            await transport.close()
+            let deliveries = try await received.first(count)
+            let numbers = try deliveries.compactMap { try RequestPayload($0).args.value()["number"]?.intValue }
+            #expect(Set(numbers) == Set(0..<count))
+            _ = await listener.acknowledge(deliveries)
+            await listener.close()
+        },
+        Check("a cast whose confirm nobody awaits is no error where nobody serves its topic") { bench in
+            let client = RPCClient(try await bench.transport(), target: .topic("nobody-" + bench.topic))
+            try await client.prepare { $0.awaitsConfirm = false }.cast("note")
+            await #expect(throws: RPCError.self) { try await client.cast("note") }
+        },
         Check("wire contract 3.3: replies in every form that a server may send are understood") { bench in
             let forms = [
                 (#"{"result": 5, "failure": null, "ending": true, "_msg_id": "ID", "_unique_id": "u1"}"#, "5"),

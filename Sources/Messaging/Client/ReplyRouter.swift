@@ -148,6 +148,15 @@ public final class ReplyRouter: Sendable {
         }
     }
 
+    /// Waits until the casts that nobody waits for are written: to be called before the transport is closed.
+    ///
+    /// - Parameter limit: How long to wait at most.
+    /// - Returns: How many are not written.
+    @discardableResult
+    public func writeCasts(within limit: Duration) async -> Int {
+        await self.unwritten.empty(within: limit, clock: self.clock)
+    }
+
     /// Ends all calls, those to come included: the transport was closed.
     ///
     /// - Parameter error: What the calls end with.

@@ -190,6 +190,7 @@ public final class InMemoryTransport: Transport {
 
     /// Closes the transport; see ``Transport``.
     public func close() async {
+        await self.replies.writeCasts(within: .seconds(1))
         let (listeners, replyQueue) = self.end()
         for listener in listeners { await listener.close() }
         if case .open(let name, let consumer) = replyQueue {
