@@ -13,8 +13,6 @@ struct UnconfirmedPublishes {
     var nextTag: UInt64 { self.firstTag + UInt64(self.entries.count - self.head) }
     /// The lowest number that may be unconfirmed.
     var lowestTag: UInt64 { self.firstTag }
-    /// Nothing waits for its confirm.
-    var isEmpty: Bool { self.head == self.entries.count }
     /// In the order of sending.
     var requests: [PublishRequest] { self.entries[self.head...].compactMap { $0 } }
 
