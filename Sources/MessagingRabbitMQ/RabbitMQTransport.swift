@@ -20,6 +20,8 @@ public final class RabbitMQTransport: Transport {
     public let clock: any MessagingClock = ContinuousClock()
     /// What the configuration says of replies that find no queue.
     public var replyRetryLimit: Duration? { self.configuration.replyRetryLimit }
+    /// The threads of the connections: what a task waits for is read there.
+    public var taskExecutor: (any TaskExecutor)? { AMQPTaskExecutor.shared }
     /// The users of the broker's addresses.
     public let users: Set<String>
 

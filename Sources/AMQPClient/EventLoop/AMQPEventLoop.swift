@@ -32,40 +32,52 @@ protocol LoopWork: AnyObject, Sendable {
 /// The thread exists while there is a client (``attach(_:)``) or a job to run, and ends by itself otherwise. Jobs run
 /// in batches: whoever adds one while the thread is busy pays one lock and no system call.
 ///
-/// While the thread sleeps, another one may stand in for it for the time of one piece of work (``submit(_:)``): waking a
-/// thread costs more than most of what it is woken for. What is said below of the loop's thread holds for the one that
+/// Between two turns the loop is *at rest*: the thread sleeps, or it serves, which is to run tasks that it has woken (see
+/// ``AMQPTaskExecutor``). Then another thread may stand in for it for the time of one piece of work (``submit(_:)``): waking
+/// a thread costs more than most of what it is woken for. What is said below of the loop's thread holds for the one that
 /// stands in; there is never more than one of them.
 ///
 /// `@unchecked Sendable`: `shared` is a mutex and `threadID` an atomic; `client`, `timers`, `interest` and `plannedWake`
-/// are touched only on the loop's thread, of which there is at most one at a time (`Shared.isRunning`), or by who stands
-/// in for it, one at a time (`Shared.isLent`).
+/// are touched only on the loop's thread, of which there is at most one at a time (`Shared.thread`), or by who stands in
+/// for it, one at a time (`Shared.isLent`).
 final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
-    private enum Work {
+    enum Work {
         case job(UnownedJob)
         case body(@Sendable () -> Void)
         case work(any LoopWork)
     }
 
-    private struct Shared {
+    struct Shared {
         var work: [Work] = []
-        var isRunning = false
+        /// The thread that the loop has; `nil` where there is none.
+        var thread: LoopThread?
         var isWaiting = false
+        /// The thread runs tasks.
+        var isServing = false
         /// Another thread stands in for the loop's.
         var isLent = false
-        /// The loop's thread is awake again, and waits for the one that stands in.
+        /// The loop's thread is back, and waits for the one that stands in.
         var isHeldUp = false
         /// How often it was lent since it last did something itself.
         var loans = 0
+        var tasks = TaskBacklog()
+        /// Whether ``LoopWatch`` looks after it.
+        var isWatched = false
+        /// Loops that sleep, and have got work from this one's thread that is still to be done.
+        var corked: [AMQPEventLoop] = []
+        var isCorked = false
+
+        var isAtRest: Bool { (self.isWaiting || self.isServing) && !self.isLent }
     }
 
     private enum Signal {
-        case none, wake, start, lend
+        case none, wake, start, lend, cork
     }
 
     /// A burst is better done by the loop's thread, which writes many messages at once.
     private static let maximumLoans = 8
 
-    private let shared = Mutex(Shared())
+    let shared = Mutex(Shared())
     private let threadID = Atomic<UInt>(0)
     private let name: String
     private let wakeDescriptor: Int32
@@ -75,6 +87,8 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
     /// What the thread waits for while it sleeps, and when it is going to wake by itself.
     private var interest = EventLoopInterest()
     private var plannedWake: ContinuousClock.Instant?
+    /// What is being done; kept for its memory.
+    private var batch: [Work] = []
 
     /// Starts no thread.
     init(name: String) {
@@ -104,7 +118,7 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         self.isCurrent
     }
 
-    /// Whether the caller is on the loop's thread.
+    /// Whether the caller is on the loop's thread, within a turn.
     var isCurrent: Bool {
         self.threadID.load(ordering: .relaxed) == Self.currentThreadID
     }
@@ -116,63 +130,90 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         self.add(.body(body))
     }
 
-    /// Does a piece of work at once in place of the sleeping thread, or leaves it to the thread.
+    /// Does a piece of work in place of the sleeping thread, or leaves it to the thread.
+    ///
+    /// It is done at once; or, where another loop's thread adds it, together with all that this one adds in the same turn.
     func submit(_ work: any LoopWork) {
         self.add(.work(work), mayStandIn: true)
     }
 
     private func add(_ work: Work, mayStandIn: Bool = false) {
+        let thread = mayStandIn ? LoopThread.current : nil
         let signal = self.shared.withLock { shared -> Signal in
-            // Who sleeps has nothing to do, so nothing is overtaken.
-            if mayStandIn, shared.isWaiting, shared.loans < Self.maximumLoans, self.wakeDescriptor >= 0 {
-                shared.isWaiting = false
-                shared.isLent = true
-                shared.loans += 1
-                return .lend
-            }
             shared.work.append(work)
-            if !shared.isRunning {
-                shared.isRunning = true
+            guard shared.thread != nil else {
+                shared.thread = LoopThread(self)
                 return .start
             }
-            if shared.isWaiting {
-                shared.isWaiting = false
-                return .wake
+            guard shared.isAtRest else { return .none }
+            if mayStandIn, self.wakeDescriptor >= 0 {
+                if shared.isCorked { return .none }
+                if let thread, thread.loop !== self {
+                    shared.isCorked = true
+                    return .cork
+                }
+                if thread == nil, shared.loans < Self.maximumLoans {
+                    shared.isLent = true
+                    shared.loans += 1
+                    return .lend
+                }
             }
-            return .none
+            guard shared.isWaiting else { return .none }
+            shared.isWaiting = false
+            return .wake
         }
         switch signal {
         case .none: break
         case .wake: self.wake()
         case .start: self.start()
-        case .lend: self.standIn(for: work)
+        case .lend: self.standIn()
+        case .cork: if thread?.loop.cork(self, by: thread) != true { self.uncork() }
         }
     }
 
-    private func standIn(for work: Work) {
-        let thread = self.threadID.load(ordering: .relaxed)
+    /// Does what another thread's turn has left here, in place of the sleeping thread.
+    func uncork() {
+        let isLent = self.shared.withLock { shared in
+            shared.isCorked = false
+            guard shared.isAtRest, !shared.work.isEmpty else { return false }
+            shared.isLent = true
+            return true
+        }
+        if isLent { self.standIn() }
+    }
+
+    /// Does all that was added; the loop was lent to the caller.
+    private func standIn() {
         self.threadID.store(Self.currentThreadID, ordering: .relaxed)
-        self.perform(work)
+        self.shared.withLock { swap(&self.batch, &$0.work) }
+        self.performBatch()
         let interest = self.client?.loopWillWait() ?? EventLoopInterest()
         let wakesSooner = self.timers.nextDeadline.map { next in self.plannedWake.map { next < $0 } ?? true } ?? false
         let hasChanged = interest != self.interest || wakesSooner || self.client == nil
-        self.threadID.store(thread, ordering: .relaxed)
+        self.interest = interest
+        self.threadID.store(0, ordering: .relaxed)
         let isNeeded = self.shared.withLock { shared in
             shared.isLent = false
-            let isNeeded = hasChanged || shared.isHeldUp || !shared.work.isEmpty
-            shared.isHeldUp = false
-            shared.isWaiting = !isNeeded
-            return isNeeded
+            if shared.isHeldUp {
+                shared.isHeldUp = false
+                return true
+            }
+            guard shared.isWaiting, hasChanged || !shared.work.isEmpty else { return false }
+            shared.isWaiting = false
+            return true
         }
         if isNeeded { self.wake() }
     }
 
-    private func perform(_ work: Work) {
-        switch work {
-        case .job(let job): unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
-        case .body(let body): body()
-        case .work(let work): work.run()
+    private func performBatch() {
+        for work in self.batch {
+            switch work {
+            case .job(let job): unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
+            case .body(let body): body()
+            case .work(let work): work.run()
+            }
         }
+        self.batch.removeAll(keepingCapacity: true)
     }
 
     private func wake() {
@@ -185,10 +226,16 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
     private func start() {
         // An executor must run its jobs. When the system has no thread left, it usually has one soon again.
         for _ in 0..<1_000 {
-            if PosixThread.start(name: self.name, { self.run() }) { return }
+            if self.startThread() { return }
             usleep(10_000)
         }
         fatalError("no thread could be started for an AMQP connection within 10 s")
+    }
+
+    /// Starts the thread that ``shared`` names; answers whether the system could.
+    func startThread() -> Bool {
+        guard let thread = self.shared.withLock(\.thread) else { return false }
+        return PosixThread.start(name: self.name) { thread.begin { self.run(as: thread) } }
     }
 
     // MARK: On the thread
@@ -206,35 +253,40 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         self.timers.remove(timer)
     }
 
-    private func run() {
-        self.threadID.store(Self.currentThreadID, ordering: .relaxed)
-        var batch: [Work] = []
+    private func run(as thread: LoopThread) {
         var events: Int16 = 0
         repeat {
-            self.takeOver(&batch)
+            self.takeOver()
             if events != 0 || self.interest.hasBufferedInput {
                 self.client?.loopIsReady(events)
             }
-            for work in batch {
-                self.perform(work)
-            }
-            batch.removeAll(keepingCapacity: true)
+            self.performBatch()
             self.fireTimers()
             self.interest = self.client?.loopWillWait() ?? EventLoopInterest()
+            self.threadID.store(0, ordering: .relaxed)
+            guard self.serve(as: thread) else { return }
         } while self.wait(&events)
     }
 
-    /// Takes what is to be done, when nobody stands in for this thread any more.
-    private func takeOver(_ batch: inout [Work]) {
-        while self.shared.withLock({ shared in
-            if shared.isLent {
-                shared.isHeldUp = true
-                return true
-            }
+    /// Begins a turn: takes what is to be done.
+    private func takeOver() {
+        self.awaitReturn { shared in
             shared.isWaiting = false
             shared.loans = 0
-            swap(&batch, &shared.work)
-            return false
+            swap(&self.batch, &shared.work)
+        }
+        self.threadID.store(Self.currentThreadID, ordering: .relaxed)
+    }
+
+    /// Changes the state when nobody stands in for this thread any more.
+    func awaitReturn(_ change: (inout Shared) -> Void) {
+        while self.shared.withLock({ shared in
+            guard shared.isLent else {
+                change(&shared)
+                return false
+            }
+            shared.isHeldUp = true
+            return true
         }) {
             self.awaitWake()
         }
@@ -274,12 +326,11 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         }
         let hasClient = self.client != nil
         let goesOn = self.shared.withLock { shared in
-            if !shared.work.isEmpty || interest.hasBufferedInput {
+            if !shared.work.isEmpty || !shared.tasks.isEmpty || interest.hasBufferedInput {
                 timeout = 0
             } else if !hasClient {
-                // Under the lock: the next job finds no thread and starts one, which stores its own id afterwards.
-                shared.isRunning = false
-                self.threadID.store(0, ordering: .relaxed)
+                // Under the lock: the next job finds no thread and starts one.
+                shared.thread = nil
                 return false
             } else {
                 shared.isWaiting = true

@@ -44,10 +44,13 @@ struct Call: AsyncParsableCommand {
         let transport = try makeBenchmarkTransport()
         let client = RPCClient(transport, target: .topic(self.options.topic), logger: .silent)
         let payload = try self.options.read()
-        _ = try await self.call(client, payload, count: self.warmup)
-        let measurement = Measurement()
-        let latencies = try await self.call(client, payload, count: self.options.count)
-        printNow(measurement.report(of: self.options.count, latencies: latencies))
+        // The callers go on where their replies are read.
+        try await withTaskExecutorPreference(transport.taskExecutor) {
+            _ = try await self.call(client, payload, count: self.warmup)
+            let measurement = Measurement()
+            let latencies = try await self.call(client, payload, count: self.options.count)
+            printNow(measurement.report(of: self.options.count, latencies: latencies))
+        }
         await transport.close()
     }
 
@@ -95,13 +98,15 @@ struct Cast: AsyncParsableCommand {
         try await transport.open()
         let tickets = Tickets(self.options.count)
         let measurement = Measurement()
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for _ in 0..<max(1, self.confirm) {
-                group.addTask {
-                    while tickets.take() { try await self.cast(client, payload) }
+        try await withTaskExecutorPreference(transport.taskExecutor) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for _ in 0..<max(1, self.confirm) {
+                    group.addTask {
+                        while tickets.take() { try await self.cast(client, payload) }
+                    }
                 }
+                try await group.waitForAll()
             }
-            try await group.waitForAll()
         }
         // The broker has taken everything in when it agrees to the end.
         await transport.close()

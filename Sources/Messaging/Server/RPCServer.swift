@@ -269,11 +269,13 @@ public final class RPCServer: Sendable {
     private func handleDeliveries(from listener: any Listener) async {
         self.listener.withLock { $0 = listener }
         self.requestAdmission()
+        // Who has chosen a place for the server's task has chosen it for the handlers.
+        let executor = preferredTaskExecutor ?? self.transport.taskExecutor
         await withTaskCancellationHandler {
             await withDiscardingTaskGroup { group in
                 while let count = await self.intake.workersWanted() {
                     for _ in 0..<count {
-                        group.addTask { await self.work(listener) }
+                        group.addTask(executorPreference: executor) { await self.work(listener) }
                     }
                 }
             }

@@ -15,6 +15,11 @@ public protocol Transport: Sendable {
     /// ``Delivery/userID``.
     var users: Set<String> { get }
 
+    /// Where tasks are best run that wait for this transport: a server runs its handlers there.
+    ///
+    /// `nil` for no such place: then they run wherever their tasks do.
+    var taskExecutor: (any TaskExecutor)? { get }
+
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
     /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
@@ -100,6 +105,8 @@ extension Transport {
     public var replyRetryLimit: Duration? { nil }
     /// None that is known.
     public var users: Set<String> { [] }
+    /// None.
+    public var taskExecutor: (any TaskExecutor)? { nil }
 }
 
 /// A server's hold on its queues.

@@ -16,6 +16,9 @@ extension TransportWrapper {
     /// Who sends over the wrapped transport.
     public var users: Set<String> { self.wrapped.users }
 
+    /// Where the wrapped transport's tasks run best.
+    public var taskExecutor: (any TaskExecutor)? { self.wrapped.taskExecutor }
+
     /// Opens the wrapped transport's reply queue.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
         try await self.wrapped.openReplyQueue(deadline: deadline)

@@ -1,0 +1,217 @@
+import Glibc
+import Synchronization
+
+/// Tasks that a loop's thread has woken and that it runs itself.
+struct TaskBacklog {
+    private var jobs: [UnownedJob] = []
+    private var head = 0
+    /// How many were taken out; by it is seen whether one takes long.
+    private(set) var started: UInt64 = 0
+    /// Until when tasks are not for this thread, in nanoseconds of the monotonic clock: they take too long.
+    var bannedUntil: UInt64 = 0
+
+    var isEmpty: Bool { self.head == self.jobs.count }
+
+    mutating func append(_ job: UnownedJob) {
+        self.jobs.append(job)
+    }
+
+    mutating func next() -> UnownedJob? {
+        guard self.head < self.jobs.count else { return nil }
+        self.started += 1
+        defer {
+            self.head += 1
+            if self.head == self.jobs.count {
+                self.jobs.removeAll(keepingCapacity: true)
+                self.head = 0
+            }
+        }
+        return self.jobs[self.head]
+    }
+
+    mutating func removeAll() -> [UnownedJob] {
+        defer {
+            self.jobs = []
+            self.head = 0
+        }
+        return Array(self.jobs[self.head...])
+    }
+}
+
+/// What the current thread has done so far.
+private struct ThreadUsage {
+    /// Processor time, in nanoseconds.
+    var computed: UInt64
+    /// How often it gave up the processor because it had to wait for something.
+    var waits: Int
+
+    static var current: ThreadUsage {
+        var usage = rusage()
+        // It cannot fail with these arguments. The C library hides the name RUSAGE_THREAD of Linux by default.
+        _ = unsafe getrusage(1, &usage)
+        return ThreadUsage(computed: usage.ru_utime.nanoseconds + usage.ru_stime.nanoseconds, waits: usage.ru_nvcsw)
+    }
+}
+
+extension timeval {
+    fileprivate var nanoseconds: UInt64 { UInt64(self.tv_sec) * 1_000_000_000 + UInt64(self.tv_usec) * 1_000 }
+}
+
+/// What has to be known of the thread that runs: whose it is.
+final class LoopThread: Sendable {
+    let loop: AMQPEventLoop
+
+    init(_ loop: AMQPEventLoop) {
+        self.loop = loop
+    }
+
+    private static let key: pthread_key_t = {
+        var key = pthread_key_t()
+        let status = unsafe pthread_key_create(&key, nil)
+        precondition(status == 0, "the process has no key left for thread-specific data")
+        return key
+    }()
+
+    /// The loop's thread that the caller is on.
+    static var current: LoopThread? {
+        guard let pointer = unsafe pthread_getspecific(Self.key) else { return nil }
+        return unsafe Unmanaged<LoopThread>.fromOpaque(pointer).takeUnretainedValue()
+    }
+
+    /// Is the current thread for the time of `body`.
+    func begin(_ body: () -> Void) {
+        unsafe pthread_setspecific(Self.key, Unmanaged.passUnretained(self).toOpaque())
+        body()
+        pthread_setspecific(Self.key, nil)
+    }
+}
+
+extension AMQPEventLoop {
+    /// A turn serves no longer than this, in nanoseconds, so that the socket is not left alone.
+    private static let servingTime: UInt64 = 1_000_000
+    /// A turn that takes so long and computes little is taken to have a task that blocks the thread.
+    private static let blockingTime: UInt64 = 5_000_000
+    /// Tasks that compute longer than this on average are better run by many threads.
+    private static let longTask: UInt64 = 100_000
+    /// For how long the shared pool runs them then.
+    private static let banTime: UInt64 = 100_000_000
+
+    /// The monotonic clock, in nanoseconds.
+    private static var now: UInt64 {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    /// Takes a task that was woken on this loop's thread; false where it is to be run elsewhere.
+    func adopt(_ job: UnownedJob, by thread: LoopThread) -> Bool {
+        self.shared.withLock { shared in
+            guard shared.thread === thread else { return false }
+            if shared.tasks.bannedUntil > 0 {
+                guard Self.now >= shared.tasks.bannedUntil else { return false }
+                shared.tasks.bannedUntil = 0
+            }
+            shared.tasks.append(job)
+            return true
+        }
+    }
+
+    /// Notes another loop that has got work from this one's thread; false where the thread is not this loop's any more.
+    func cork(_ other: AMQPEventLoop, by thread: LoopThread?) -> Bool {
+        self.shared.withLock { shared in
+            guard shared.thread === thread else { return false }
+            shared.corked.append(other)
+            return true
+        }
+    }
+
+    /// Runs the tasks that the turn has woken, and has done what they left at other loops.
+    ///
+    /// - Returns: Whether the thread is still the loop's.
+    func serve(as thread: LoopThread) -> Bool {
+        let (first, isNeeded, isUnknown) = self.shared.withLock { shared in
+            let first = shared.tasks.next()
+            shared.isServing = first != nil || !shared.corked.isEmpty
+            defer { if first != nil { shared.isWatched = true } }
+            return (first, shared.isServing, first != nil && !shared.isWatched)
+        }
+        guard isNeeded else { return true }
+        if isUnknown { LoopWatch.shared.watch(self) }
+        if let first {
+            guard self.run(first, as: thread) else { return false }
+        }
+        for loop in self.shared.withLock({ shared in
+            defer { shared.corked.removeAll(keepingCapacity: true) }
+            return shared.corked
+        }) {
+            loop.uncork()
+        }
+        var isOurs = false
+        self.awaitReturn { shared in
+            isOurs = shared.thread === thread
+            if isOurs { shared.isServing = false }
+        }
+        return isOurs
+    }
+
+    /// Runs a task and those behind it, as long as they are short.
+    private func run(_ first: UnownedJob, as thread: LoopThread) -> Bool {
+        let executor = unsafe AMQPTaskExecutor.shared.asUnownedTaskExecutor()
+        let usage = ThreadUsage.current
+        let start = Self.now
+        var count: UInt64 = 0
+        var next: UnownedJob? = first
+        while let job = next {
+            unsafe job.runSynchronously(on: executor)
+            count += 1
+            let now = Self.now
+            let isOver = now - start > Self.servingTime
+            let areLong = isOver && Self.areLong(count, lasting: now - start, since: usage)
+            let (isOurs, banned) = self.shared.withLock { shared in
+                next = nil
+                guard shared.thread === thread else { return (false, [UnownedJob]()) }
+                if areLong {
+                    shared.tasks.bannedUntil = now + Self.banTime
+                    return (true, shared.tasks.removeAll())
+                }
+                if !isOver { next = shared.tasks.next() }
+                return (true, [])
+            }
+            for job in banned { globalConcurrentExecutor.enqueue(job) }
+            if !isOurs { return false }
+        }
+        return true
+    }
+
+    /// Whether the tasks of a turn that is over are better run elsewhere.
+    ///
+    /// The time that passed does not say it: on a busy machine the thread may have waited for a processor.
+    private static func areLong(_ count: UInt64, lasting time: UInt64, since earlier: ThreadUsage) -> Bool {
+        let usage = ThreadUsage.current
+        let computed = usage.computed - earlier.computed
+        if computed > Self.servingTime { return computed / count > Self.longTask }
+        return time > Self.blockingTime && usage.waits > earlier.waits
+    }
+
+    /// Gives the loop another thread, which is to be started, if its own still runs the task that was the last of
+    /// `started`; answers whether it did.
+    ///
+    /// The old thread finds out when the task returns, and ends.
+    func relieve(_ started: UInt64) -> Bool {
+        self.shared.withLock { shared in
+            guard shared.isServing, !shared.isLent, shared.tasks.started == started else { return false }
+            shared.isServing = false
+            shared.thread = LoopThread(self)
+            return true
+        }
+    }
+
+    /// Ends the watch, unless the thread runs tasks just now.
+    func unwatch() -> Bool {
+        self.shared.withLock { shared in
+            guard !shared.isServing else { return false }
+            shared.isWatched = false
+            return true
+        }
+    }
+}
