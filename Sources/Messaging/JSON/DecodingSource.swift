@@ -120,8 +120,7 @@ final class DecodingSource {
     @inline(__always)
     func find(_ name: String, in object: ObjectTokens) -> Int? {
         if let index = object.index { return index[name] }
-        var name = name
-        return name.withUTF8 { expected in
+        return name.withUTF8Bytes { expected in
             var key = object.lastKey
             while key != 0 {
                 let token = self.tokens[key]

@@ -18,14 +18,105 @@ struct JSONBlock {
         UnsafeMutableRawPointer(target).storeBytes(of: bytes, as: SIMD16<Int8>.self)
     }
 
-    /// A bit for each byte that is not ``JSONByte/isPlain(_:)``, the lowest for the first.
+    /// Copies a text as long as it is plain and holds no 0x7F; all of it, mostly.
+    ///
+    /// Both sides must have room for all of it. What does not fill a block is read and written in two parts that overlap,
+    /// so that no byte is looked at alone but those of the shortest texts.
+    ///
+    /// - Returns: How many bytes were copied and stay; the byte after them, or one of the few next, is another.
     @inline(__always)
-    var marks: UInt32 {
-        let halves = Self.unplain(self.bytes)
-        // Of each byte one bit is left, and the product brings those eight together in its highest byte.
-        let low = ((halves[0] & 0x0101_0101_0101_0101) &* 0x0102_0408_1020_4080) &>> 56
-        let high = ((halves[1] & 0x0101_0101_0101_0101) &* 0x0102_0408_1020_4080) &>> 56
-        return UInt32(truncatingIfNeeded: low | high &<< 8)
+    static func copyPlain(
+        _ source: UnsafePointer<UInt8>,
+        count: Int,
+        to target: UnsafeMutablePointer<UInt8>
+    ) -> Int {
+        if count >= Self.width {
+            var index = 0
+            let last = count &- Self.width
+            while index < last {
+                guard Self.copyPlain(source + index, to: target + index) else { return index }
+                index &+= Self.width
+            }
+            return Self.copyPlain(source + last, to: target + last) ? count : index
+        }
+        let (source, target) = (UnsafeRawPointer(source), UnsafeMutableRawPointer(target))
+        if count >= 8 {
+            let halves = SIMD2(
+                source.loadUnaligned(as: UInt64.self),
+                source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            )
+            guard Self.isPlain(halves) else { return 0 }
+            target.storeBytes(of: halves[0], as: UInt64.self)
+            target.storeBytes(of: halves[1], toByteOffset: count &- 8, as: UInt64.self)
+            return count
+        }
+        if count >= 4 {
+            let low = source.loadUnaligned(as: UInt32.self)
+            let high = source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
+            let both = UInt64(low) | UInt64(high) &<< 32
+            guard Self.isPlain(SIMD2(both, both)) else { return 0 }
+            target.storeBytes(of: low, as: UInt32.self)
+            target.storeBytes(of: high, toByteOffset: count &- 4, as: UInt32.self)
+            return count
+        }
+        for index in 0..<count {
+            let byte = source.load(fromByteOffset: index, as: UInt8.self)
+            guard JSONByte.isPlain(byte), byte != 0x7F else { return index }
+            target.storeBytes(of: byte, toByteOffset: index, as: UInt8.self)
+        }
+        return count
+    }
+
+    @inline(__always)
+    private static func copyPlain(_ source: UnsafePointer<UInt8>, to target: UnsafeMutablePointer<UInt8>) -> Bool {
+        let bytes = UnsafeRawPointer(source).loadUnaligned(as: SIMD16<Int8>.self)
+        let found = Self.unplainOrDelete(bytes)
+        guard found[0] | found[1] == 0 else { return false }
+        UnsafeMutableRawPointer(target).storeBytes(of: bytes, as: SIMD16<Int8>.self)
+        return true
+    }
+
+    @inline(__always)
+    private static func isPlain(_ halves: SIMD2<UInt64>) -> Bool {
+        let found = Self.unplainOrDelete(unsafeBitCast(halves, to: SIMD16<Int8>.self))
+        return found[0] | found[1] == 0
+    }
+
+    /// A bit for each byte that is not ``JSONByte/isPlain(_:)``: of four bits for each, the lowest.
+    @inline(__always)
+    var marks: UInt64 { Self.nibbles(Self.unplain(self.bytes)) & 0x1111_1111_1111_1111 }
+
+    /// The backslashes that stand before quotes, where a block holds quotes only behind backslashes and, but for its last
+    /// byte, backslashes only before quotes.
+    struct QuoteEscapes {
+        /// Whether the block is such a one; else the rest is of no use.
+        let isExact: Bool
+        /// A bit for each backslash, as in ``JSONBlock/marks``; for each control character and what is beyond ASCII as
+        /// well, as only a look at the byte tells them apart.
+        let marks: UInt64
+        /// How many bytes of the block can be taken: not its last one, if that is such a byte.
+        let width: Int
+    }
+
+    @inline(__always)
+    var quoteEscapes: QuoteEscapes {
+        let isQuote = self.bytes .== Bytes(repeating: 0x22)
+        let isBackslash = self.bytes .== Bytes(repeating: 0x5C)
+        let isUnprintable = self.bytes .< Bytes(repeating: 0x20)
+        let quotes = Self.nibbles(unsafeBitCast(isQuote, to: SIMD2<UInt64>.self))
+        let marks = Self.nibbles(unsafeBitCast(isBackslash .| isUnprintable, to: SIMD2<UInt64>.self))
+        return QuoteEscapes(
+            isExact: marks &<< 4 == quotes,
+            marks: marks & 0x0111_1111_1111_1111,
+            width: Self.width &- Int(truncatingIfNeeded: marks &>> 63)
+        )
+    }
+
+    /// Half of each byte, for bytes of which all bits are alike.
+    @inline(__always)
+    private static func nibbles(_ bytes: SIMD2<UInt64>) -> UInt64 {
+        let pairs = unsafeBitCast(bytes, to: SIMD8<UInt16>.self) &>> SIMD8<UInt16>(repeating: 4)
+        return unsafeBitCast(SIMD8<UInt8>(truncatingIfNeeded: pairs), to: UInt64.self)
     }
 
     // Compared as signed numbers, bytes from 0x80 are below 0x20 as control characters are. Each comparison names its

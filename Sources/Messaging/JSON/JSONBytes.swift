@@ -39,3 +39,14 @@ func withJSONBytes<Result>(
     try limits.check(size: bytes.count)
     return try Array(bytes).withUnsafeBufferPointer(body)
 }
+
+extension String {
+    /// Runs `body` on the text in UTF-8.
+    @inline(__always)
+    func withUTF8Bytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+        if let result = self.utf8.withContiguousStorageIfAvailable(body) { return result }
+        // A string that is stored in another way is brought into this one first.
+        var text = self
+        return text.withUTF8(body)
+    }
+}

@@ -22,7 +22,7 @@ extension JSONScanner {
             case JSONByte.quote:
                 if !isASCII { try self.checkUTF8(from: start, to: index) }
                 self.position = index &+ 1
-                return JSONStringToken(start: start, end: index, hasEscapes: hasEscapes)
+                return JSONStringToken(start: start, end: index, hasEscapes: hasEscapes || !isASCII)
             case JSONByte.backslash:
                 hasEscapes = true
                 index = try self.endOfEscape(at: index)
@@ -114,6 +114,10 @@ extension JSONScanner {
                 if !isASCII { try self.checkUTF8(from: start, to: index) }
                 self.position = index &+ 1
                 return written
+            case JSONByte.backslash where index &+ 1 < end && base[index &+ 1] == JSONByte.quote:
+                output[written] = JSONByte.quote
+                written &+= 1
+                index &+= 2
             case JSONByte.backslash:
                 let next = try self.endOfEscape(at: index)
                 let (read, added) = JSONText.unescape(base + index, count: end &- index, into: output + written)
@@ -130,9 +134,11 @@ extension JSONScanner {
                     index &+= 1
                 }
             default:
-                output[written] = byte
-                written &+= 1
-                index &+= 1
+                repeat {
+                    output[written] = base[index]
+                    written &+= 1
+                    index &+= 1
+                } while index < end && JSONByte.isPlain(base[index])
             }
         }
         throw self.syntaxError("the string has no end", at: start - 1)
@@ -150,39 +156,67 @@ extension JSONScanner {
         _ written: inout Int
     ) {
         let base = self.base
-        // The first byte of the block is one that the backslash before it has made plain.
-        var isEscaped = false
         while self.end &- index >= 2 &* JSONBlock.width {
-            var marks = JSONBlock(base + index).marks
-            if isEscaped { marks &= ~1 }
-            isEscaped = false
+            let block = JSONBlock(base + index)
+            let escapes = block.quoteEscapes
+            guard escapes.isExact else {
+                guard self.unescapeAnyBlock(block, &index, output, &written) else { return }
+                continue
+            }
             /// What is not written yet of what was read.
             var rest = index
+            var marks = escapes.marks
             while marks != 0 {
-                let offset = marks.trailingZeroBitCount
-                let mark = index &+ offset
-                let isSimple =
-                    base[mark] == JSONByte.backslash
-                    && (base[mark &+ 1] == JSONByte.quote || base[mark &+ 1] == JSONByte.backslash)
+                let mark = index &+ marks.trailingZeroBitCount &>> 2
+                marks &= marks &- 1
                 JSONBlock.copy(base + rest, to: output + written)
                 written &+= mark &- rest
-                guard isSimple else {
+                guard base[mark] == JSONByte.backslash else {
                     index = mark
                     return
                 }
-                // The escaped byte is the first of what comes next, and none that is looked at again.
+                // The quote is the first of what comes next.
                 rest = mark &+ 1
-                marks &= ~(3 &<< UInt32(truncatingIfNeeded: offset))
-                isEscaped = offset == JSONBlock.width &- 1
             }
             JSONBlock.copy(base + rest, to: output + written)
-            index &+= JSONBlock.width
+            index &+= escapes.width
             written &+= index &- rest
         }
-        if isEscaped {
-            output[written] = base[index]
-            written &+= 1
-            index &+= 1
+    }
+
+    /// The same for a block that holds other escapes than those of quotes.
+    ///
+    /// - Returns: Whether it goes on behind it.
+    private func unescapeAnyBlock(
+        _ block: JSONBlock,
+        _ index: inout Int,
+        _ output: UnsafeMutablePointer<UInt8>,
+        _ written: inout Int
+    ) -> Bool {
+        let base = self.base
+        var marks = block.marks
+        var rest = index
+        while marks != 0 {
+            let bit = marks.trailingZeroBitCount
+            let offset = bit &>> 2
+            let mark = index &+ offset
+            let isSimple =
+                base[mark] == JSONByte.backslash
+                && (base[mark &+ 1] == JSONByte.quote || base[mark &+ 1] == JSONByte.backslash)
+            JSONBlock.copy(base + rest, to: output + written)
+            written &+= mark &- rest
+            // An escape that reaches into the next block is the first of that.
+            guard isSimple, offset < JSONBlock.width &- 1 else {
+                index = mark
+                return isSimple
+            }
+            // The escaped byte is the first of what comes next, and none that is looked at again.
+            rest = mark &+ 1
+            marks &= ~(0x11 &<< UInt64(truncatingIfNeeded: bit))
         }
+        JSONBlock.copy(base + rest, to: output + written)
+        index &+= JSONBlock.width
+        written &+= index &- rest
+        return true
     }
 }

@@ -2,6 +2,7 @@
 struct JSONStringToken {
     var start: Int
     var end: Int
+    /// Whether its bytes need a closer look, as they hold escapes or anything beyond ASCII.
     var hasEscapes: Bool
 }
 

@@ -4,7 +4,9 @@ enum JSONText {
     static func string(_ base: UnsafePointer<UInt8>, _ token: JSONStringToken) -> String {
         let count = token.end &- token.start
         if !token.hasEscapes {
-            return String(decoding: UnsafeBufferPointer(start: base + token.start, count: count), as: UTF8.self)
+            // Checked before, and ASCII: what the standard library would only find out again.
+            let text = UnsafeBufferPointer(start: base + token.start, count: count)
+            return String(copying: UTF8Span(unchecked: text.span, isKnownASCII: true))
         }
         // Every escape is longer than the UTF-8 of what it stands for.
         return String(unsafeUninitializedCapacity: count) { buffer in

@@ -15,6 +15,7 @@ extension JSONWriter {
                     index = end
                 } else if self.level == 1 {
                     self.escapeBlocks(base, &index, count: text.count)
+                    self.escapeRest(base, &index, count: text.count)
                 }
                 guard index < text.count else { return }
                 index &+= self.writeNext(base + index)
@@ -52,7 +53,7 @@ extension JSONWriter {
             /// What is not written yet of what was read.
             var rest = index
             while marks != 0 {
-                let mark = index &+ marks.trailingZeroBitCount
+                let mark = index &+ marks.trailingZeroBitCount &>> 2
                 marks &= marks &- 1
                 JSONBlock.copy(base + rest, to: output)
                 output += mark &- rest
@@ -71,5 +72,28 @@ extension JSONWriter {
             output += index &- rest
             self.didPut(output - start)
         }
+    }
+
+    /// Writes the end of a document, which is too short for blocks, in the same way.
+    @inline(__always)
+    private mutating func escapeRest(_ base: UnsafePointer<UInt8>, _ index: inout Int, count: Int) {
+        guard count &- index < 2 &* JSONBlock.width else { return }
+        self.reserve(2 &* (count &- index))
+        let start = self.base + self.count
+        var output = start
+        while index < count {
+            let byte = base[index]
+            if JSONByte.isPlain(byte) {
+                output[0] = byte
+                output += 1
+            } else {
+                guard byte == JSONByte.quote || byte == JSONByte.backslash else { break }
+                output[0] = JSONByte.backslash
+                output[1] = byte
+                output += 2
+            }
+            index &+= 1
+        }
+        self.didPut(output - start)
     }
 }

@@ -12,7 +12,7 @@ package struct JSONWriter: ~Copyable {
 
     /// How many strings the document that is being written lies inside of.
     private(set) var level = 0
-    private let asciiOnly: Bool
+    let asciiOnly: Bool
 
     package init(capacity: Int = 512, asciiOnly: Bool = true) {
         self.capacity = max(capacity, 64)
@@ -141,7 +141,7 @@ package struct JSONWriter: ~Copyable {
 
     /// The backslashes that one backslash of the document becomes.
     @inline(__always)
-    private var backslashWidth: Int { 1 << self.level }
+    var backslashWidth: Int { 1 << self.level }
 
     /// More than what any one character takes: two surrogates, each with its backslashes and five more bytes.
     @inline(__always)
@@ -154,8 +154,14 @@ package struct JSONWriter: ~Copyable {
 
     @inline(__always)
     mutating func putQuote() {
-        for _ in 1..<self.backslashWidth { self.put(JSONByte.backslash) }
+        if self.level > 1 { self.putOuterBackslashes() }
+        if self.level > 0 { self.put(JSONByte.backslash) }
         self.put(JSONByte.quote)
+    }
+
+    /// The backslashes before a quote, but for the last one.
+    private mutating func putOuterBackslashes() {
+        for _ in 2..<self.backslashWidth { self.put(JSONByte.backslash) }
     }
 
     /// Writes a string that holds the document which `body` writes.
@@ -234,89 +240,5 @@ package struct JSONWriter: ~Copyable {
     private mutating func write(digits: String) {
         var digits = digits
         digits.withUTF8 { self.write(verbatim: $0) }
-    }
-
-    // MARK: - Strings
-
-    /// Writes a string with its quotes.
-    package mutating func write(_ value: String) {
-        var value = value
-        value.withUTF8 { text in
-            self.reserve(text.count &+ 2 &* self.backslashWidth)
-            self.putQuote()
-            if let base = text.baseAddress { self.write(content: base, count: text.count) }
-            self.reserve(self.backslashWidth)
-            self.putQuote()
-        }
-    }
-
-    /// Writes a key and the colon after it.
-    @inline(__always)
-    package mutating func write(key: String) {
-        self.write(key)
-        self.write(byte: JSONByte.colon)
-    }
-
-    /// Writes the inside of a string, which is valid UTF-8.
-    @inline(__always)
-    private mutating func write(content base: UnsafePointer<UInt8>, count: Int) {
-        var index = 0
-        while true {
-            let end = JSONByte.endOfUnescapedRun(base, from: index, to: count)
-            if end > index {
-                self.reserve(end &- index)
-                self.put(base + index, count: end &- index)
-            }
-            guard end < count else { return }
-            index = end &+ self.writeEscaped(base + end)
-        }
-    }
-
-    /// Writes the character at `input`, which is not plain, and returns how many bytes of the input it took.
-    private mutating func writeEscaped(_ input: UnsafePointer<UInt8>) -> Int {
-        self.reserve(self.escapeWidth)
-        let byte = input[0]
-        if byte >= 0x80 { return self.putNonASCII(input) }
-        self.putBackslash()
-        switch byte {
-        case JSONByte.quote: self.putQuote()
-        case JSONByte.backslash: self.putBackslash()
-        case 0x08: self.put(UInt8(ascii: "b"))
-        case 0x09: self.put(UInt8(ascii: "t"))
-        case 0x0A: self.put(UInt8(ascii: "n"))
-        case 0x0C: self.put(UInt8(ascii: "f"))
-        case 0x0D: self.put(UInt8(ascii: "r"))
-        default: self.putCodeUnit(UInt32(byte))
-        }
-        return 1
-    }
-
-    mutating func putNonASCII(_ input: UnsafePointer<UInt8>) -> Int {
-        let first = input[0]
-        let width = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4
-        guard self.asciiOnly else {
-            self.put(input, count: width)
-            return width
-        }
-        var scalar = UInt32(first) & (width == 2 ? 0x1F : width == 3 ? 0x0F : 0x07)
-        for index in 1..<width { scalar = scalar << 6 | UInt32(input[index] & 0x3F) }
-        if scalar >= 0x1_0000 {
-            let offset = scalar &- 0x1_0000
-            self.putBackslash()
-            self.putCodeUnit(0xD800 | offset >> 10)
-            scalar = 0xDC00 | offset & 0x3FF
-        }
-        self.putBackslash()
-        self.putCodeUnit(scalar)
-        return width
-    }
-
-    /// Writes `u` and the four digits of a UTF-16 code unit.
-    private mutating func putCodeUnit(_ unit: UInt32) {
-        self.put(UInt8(ascii: "u"))
-        for shift in stride(from: 12, through: 0, by: -4) {
-            let digit = UInt8(truncatingIfNeeded: unit >> shift & 0xF)
-            self.put(digit < 10 ? JSONByte.zero &+ digit : UInt8(ascii: "a") &- 10 &+ digit)
-        }
     }
 }

@@ -79,19 +79,32 @@ public struct RawJSON: Sendable {
     package var isFalsy: Bool {
         switch self.kind {
         case .null: return true
-        case .boolean, .number, .string, .array, .object:
+        case .boolean: return self.bytes.first == UInt8(ascii: "f")
+        case .string: return self.bytes.count == 2
+        case .number, .array, .object:
             // What is long cannot be any of them, but for the white space of an empty container and a zero's digits.
             guard self.bytes.count <= 32 else { return false }
         }
         do {
             switch try self.value() {
-            case .null, .bool(false), .integer(0), .double(0), .string(""), .array([]), .object([:]): return true
+            case .integer(0), .double(0), .array([]), .object([:]): return true
             default: return false
             }
         } catch {
             // The text was checked when it was made.
             return false
         }
+    }
+
+    /// The value of a whole number of at most nine digits and without a sign; `nil` for all others.
+    package var smallInteger: Int? {
+        guard 1...9 ~= self.bytes.count else { return nil }
+        var value = 0
+        for byte in self.bytes {
+            guard byte &- JSONByte.zero < 10 else { return nil }
+            value = value &* 10 &+ Int(byte &- JSONByte.zero)
+        }
+        return value
     }
 
     /// The string if the value is one, else `nil`.

@@ -107,7 +107,8 @@ struct JSONKey: CodingKey {
 /// What `encode(_:)` is given is written at once. A container asked for by `nestedContainer` or `superEncoder` may be
 /// filled at any later time, so that it gets an output of its own, which is put into its place at the end.
 final class EncodingOutput {
-    var writer: JSONWriter
+    /// No code of a type's own runs while it writes, so that there is never a second access to check for.
+    @exclusivity(unchecked) var writer: JSONWriter
     let maximumDepth: Int
     /// How many scopes are open; only the innermost one may write.
     var openScopes = 0

@@ -65,10 +65,10 @@ extension RPCLimits {
         try self.check(name: request.method, as: "method")
         if let namespace = request.namespace { try self.check(name: namespace, as: "namespace") }
         if case .raw(let context) = request.context {
-            guard context.count <= self.contextEntries else {
+            guard !context.hasMoreEntries(than: self.contextEntries) else {
                 throw self.exceeded("the request context has more than \(self.contextEntries) entries")
             }
-            for name in context.keys { try self.check(name: name, as: "context entry") }
+            try self.check(nameLength: context.longestName, as: "context entry")
         }
         try request.args.forEachMemberName { count, length throws(JSONError) in
             guard count <= self.arguments else {
@@ -87,7 +87,11 @@ extension RPCLimits {
     }
 
     private func check(name: String, as what: String) throws(JSONError) {
-        guard name.utf8.count <= self.nameLength else {
+        try self.check(nameLength: name.utf8.count, as: what)
+    }
+
+    private func check(nameLength: Int, as what: String) throws(JSONError) {
+        guard nameLength <= self.nameLength else {
             throw self.exceeded("the name of a \(what) has more than \(self.nameLength) bytes")
         }
     }

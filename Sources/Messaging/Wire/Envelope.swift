@@ -70,6 +70,7 @@ package struct Envelope: Sendable {
     private static func open(_ body: [UInt8], limits: JSONLimits) throws -> ArraySlice<UInt8> {
         try body.withUnsafeBufferPointer { buffer in
             try limits.check(size: buffer.count)
+            if let content = Self.openUsual(buffer, limits: limits) { return content[...] }
             var object = try ObjectScanner(buffer, limits: limits)
             var version: RawRange?
             var message: ObjectScanner.Member?
@@ -91,6 +92,27 @@ package struct Envelope: Sendable {
         }
     }
 
+    // What stands before the payload as Python's json module writes it, and as we do.
+    private static let spacedHead: StaticString = #"{"oslo.version": "2.0", "oslo.message": "#
+    private static let head: StaticString = #"{"oslo.version":"2.0","oslo.message":"#
+
+    /// The payload of an envelope that is written as nearly all peers write it, or `nil` if anything else is to be seen.
+    private static func openUsual(_ body: UnsafeBufferPointer<UInt8>, limits: JSONLimits) -> [UInt8]? {
+        do throws(JSONError) {
+            var scanner = try JSONScanner(body, limits: limits)
+            guard scanner.takeWord(Self.head) || scanner.takeWord(Self.spacedHead),
+                scanner.peek() == JSONByte.quote
+            else { return nil }
+            let content = try scanner.takeStringValue()
+            guard scanner.take(JSONByte.closeBrace) else { return nil }
+            try scanner.expectEnd()
+            return content
+        } catch _ {
+            // It is found again, and thrown, by the reader that knows every form.
+            return nil
+        }
+    }
+
     /// Only 2.0 is spoken; `2.0.0` is another way to write it.
     private static func checkVersion(_ version: String?) throws(WireError) {
         guard version == "2.0" || version == "2.0.0" else {
@@ -109,11 +131,8 @@ package struct Envelope: Sendable {
     ) throws(Failure) -> [UInt8] {
         // Quotes, of which every fifth byte may be one, get a backslash each.
         try JSONWriter.text(capacity: 512 + contentSize + contentSize / 5) { writer throws(Failure) in
-            writer.write(byte: JSONByte.openBrace)
-            writer.write(key: Self.versionKey)
-            writer.write("2.0")
-            writer.write(byte: JSONByte.comma)
-            writer.write(key: Self.messageKey)
+            // Outside of all strings, where a quote stands for itself.
+            writer.write(plain: Self.head)
             try writer.writeDocumentInString(body)
             writer.write(byte: JSONByte.closeBrace)
         }

@@ -9,10 +9,8 @@ struct ObjectScanner {
     /// One member; valid as long as the bytes are.
     struct Member {
         fileprivate let base: UnsafePointer<UInt8>
-        fileprivate let key: JSONStringToken
+        let key: JSONStringToken
         fileprivate(set) var value: RawRange
-        /// The members of the value, if they were asked for and it is an object.
-        fileprivate(set) var members: [JSONToken]?
         /// The value of a string, if it was asked for.
         fileprivate(set) var content: [UInt8]?
 
@@ -32,22 +30,6 @@ struct ObjectScanner {
                 }
                 return true
             }
-        }
-
-        /// What follows `prefix`, which is ASCII, in the key, or `nil` if the key does not begin with it.
-        func name(after prefix: StaticString) -> String? {
-            let count = prefix.utf8CodeUnitCount
-            if self.key.hasEscapes {
-                let name = self.name
-                return name.hasPrefix("\(prefix)") ? String(name.dropFirst(count)) : nil
-            }
-            guard self.key.end - self.key.start >= count else { return nil }
-            let start = self.base + self.key.start
-            for index in 0..<count where start[index] != prefix.utf8Start[index] { return nil }
-            return JSONText.string(
-                self.base,
-                JSONStringToken(start: self.key.start + count, end: self.key.end, hasEscapes: false)
-            )
         }
     }
 
@@ -72,9 +54,8 @@ struct ObjectScanner {
 
     /// The next member; `nil` at the end of the object, which must be the end of the text.
     ///
-    /// Of the value of the key `indexed` the members are noted; that of the key `opened`, if it is a string, is read at
-    /// once.
-    mutating func next(indexing indexed: String = "", opening opened: String = "") throws(JSONError) -> Member? {
+    /// The value of the key `opened`, if it is a string, is read at once.
+    mutating func next(opening opened: String = "") throws(JSONError) -> Member? {
         if self.isFirst {
             self.isFirst = false
             if self.scanner.take(JSONByte.closeBrace) {
@@ -94,13 +75,7 @@ struct ObjectScanner {
             member.content = try self.scanner.takeStringValue()
         } else {
             do {
-                if first == JSONByte.openBrace, !indexed.isEmpty, member.hasKey(indexed) {
-                    var index = MemberIndex(at: start)
-                    try self.scanner.walk(depth: 1, &index)
-                    member.members = index.tokens
-                } else {
-                    try self.scanner.skipValue(depth: 1)
-                }
+                try self.scanner.skipValue(depth: 1)
             } catch {
                 try self.skip(after: error, from: start)
             }

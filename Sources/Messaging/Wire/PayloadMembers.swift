@@ -2,78 +2,94 @@
 ///
 /// What was read before an error is kept, and so is what stands behind a value that is nested too deep: a request that
 /// cannot be read as a whole can still be answered if it says whom to answer.
-struct PayloadMembers {
-    private static let contextPrefix: StaticString = "_context_"
-
-    private(set) var method: RawJSON?
-    private(set) var args: RawJSON?
-    private(set) var namespace: RawJSON?
-    private(set) var version: RawJSON?
-    private(set) var timeout: RawJSON?
-    private(set) var result: RawJSON?
-    private(set) var failure: RawJSON?
-    private(set) var ending: RawJSON?
-    /// The value of `_msg_id`, whatever it is.
-    private(set) var rawMessageID: RawJSON?
-    private(set) var replyQueue: String?
-    private(set) var uniqueID: String?
-    private(set) var host: String?
-    private(set) var context: [String: RawJSON] = [:]
+struct PayloadMembers: ~Copyable {
+    private let payload: ArraySlice<UInt8>
+    private(set) var index = PayloadIndex()
     /// Why the payload must be refused, if it must.
     private(set) var error: JSONError?
 
     init(_ payload: ArraySlice<UInt8>, limits: JSONLimits) {
+        self.payload = payload
+        self.error = nil
         do {
-            try payload.withUnsafeBufferPointer { buffer throws(JSONError) in
-                try limits.check(size: buffer.count)
-                var object = try ObjectScanner(buffer, limits: limits)
-                while let member = try object.next(indexing: "args") {
-                    let start = payload.startIndex + member.value.start
-                    let end = payload.startIndex + member.value.end
-                    self.take(member, RawJSON(checked: payload[start..<end], members: member.members))
-                }
-                if let error = object.depthError { throw error }
-            }
+            try payload.withUnsafeBufferPointer { buffer throws(JSONError) in try self.read(buffer, limits: limits) }
         } catch {
             self.error = error
         }
     }
 
+    private mutating func read(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) {
+        try limits.check(size: buffer.count)
+        guard self.walk(buffer, limits: limits) else { return try self.readByMember(buffer, limits: limits) }
+    }
+
+    /// Walks over the whole payload at once, as nearly all can be read.
+    private mutating func walk(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) -> Bool {
+        do throws(JSONError) {
+            var scanner = try JSONScanner(buffer, limits: limits)
+            guard scanner.peek() == JSONByte.openBrace else { return false }
+            self.index = PayloadIndex(scanner.base)
+            try scanner.walk(depth: 0, &self.index)
+            try scanner.expectEnd()
+            return true
+        } catch _ {
+            // It is found again, and thrown, by the reader that goes on behind it where that is possible.
+            return false
+        }
+    }
+
+    /// Reads a payload that has something wrong member by member, to find as many as there are.
+    private mutating func readByMember(_ buffer: UnsafeBufferPointer<UInt8>, limits: JSONLimits) throws(JSONError) {
+        var object = try ObjectScanner(buffer, limits: limits)
+        self.index = PayloadIndex(object.base)
+        while let member = try object.next() { self.index.take(member.key, member.value) }
+        if let error = object.depthError { throw error }
+    }
+
+    // MARK: - Values
+
+    /// The value of a string, or `nil` if the member is none, or absent.
+    func string(_ field: PayloadIndex.Field) -> String? {
+        guard field.kind == .string || field.kind == .escapedString else { return nil }
+        return self.payload.withUnsafeBufferPointer { text in
+            guard let base = text.baseAddress else { return nil }
+            let token = JSONStringToken(
+                start: Int(field.start) &+ 1,
+                end: Int(field.end) &- 1,
+                hasEscapes: field.kind == .escapedString
+            )
+            return JSONText.string(base, token)
+        }
+    }
+
+    /// The text of a member, or `nil` if it is absent.
+    func raw(_ field: PayloadIndex.Field) -> RawJSON? {
+        field.isPresent ? RawJSON(checked: self.slice(field)) : nil
+    }
+
+    /// The text of the arguments, which are there and are an object.
+    var arguments: RawJSON { RawJSON(checked: self.slice(self.index.args), members: self.index.arguments) }
+
+    private func slice(_ field: PayloadIndex.Field) -> ArraySlice<UInt8> {
+        let start = self.payload.startIndex
+        return self.payload[(start &+ Int(field.start))..<(start &+ Int(field.end))]
+    }
+
     /// The message id, unless it is empty or no string.
     var messageID: String? {
-        guard let id = self.rawMessageID?.stringValue, !id.isEmpty else { return nil }
+        guard let id = self.string(self.index.messageID), !id.isEmpty else { return nil }
         return id
     }
 
-    /// Keys that are not known are passed over; of repeated keys the last one counts.
-    private mutating func take(_ member: ObjectScanner.Member, _ value: RawJSON) {
-        if let name = member.name(after: Self.contextPrefix) {
-            self.context[name] = value
-        } else if member.hasKey("method") {
-            self.method = value
-        } else if member.hasKey("args") {
-            self.args = value
-        } else if member.hasKey("namespace") {
-            self.namespace = value
-        } else if member.hasKey("version") {
-            self.version = value
-        } else if member.hasKey("_msg_id") {
-            self.rawMessageID = value
-        } else if member.hasKey("_reply_q") {
-            self.replyQueue = value.stringValue
-        } else if member.hasKey("_timeout") {
-            self.timeout = value
-        } else if member.hasKey("_unique_id") {
-            self.uniqueID = value.stringValue
-        } else if member.hasKey("_host") {
-            // It is remembered, and shown to people; DNS knows none as long.
-            self.host = value.stringValue.flatMap { $0.utf8.count <= 255 ? $0 : nil }
-        } else if member.hasKey("result") {
-            self.result = value
-        } else if member.hasKey("failure") {
-            self.failure = value
-        } else if member.hasKey("ending") {
-            self.ending = value
+    var context: RawContext { RawContext(entries: self.index.context, payload: self.payload) }
+}
+
+extension PayloadIndex.Field {
+    /// The value's kind with its article, for messages.
+    var description: String {
+        switch self.kind {
+        case .integer: JSONKind.number.description
+        default: self.kind.description
         }
     }
 }

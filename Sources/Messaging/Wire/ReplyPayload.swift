@@ -80,22 +80,22 @@ extension ReplyPayload {
         result: (inout JSONWriter) throws(Failure) -> Void
     ) throws(Failure) {
         writer.write(byte: JSONByte.openBrace)
-        writer.write(key: "result")
+        writer.write(name: "result")
         try result(&writer)
-        writer.writeNext(key: "failure")
+        writer.writeNext(name: "failure")
         if let failure = self.failure {
             writer.writeDocumentInString { failure.write(to: &$0) }
         } else {
             writer.writeNull()
         }
-        writer.writeNext(key: "ending")
+        writer.writeNext(name: "ending")
         writer.write(self.isEnding)
-        writer.writeNext(key: "_msg_id")
+        writer.writeNext(name: "_msg_id")
         writer.write(messageID)
-        writer.writeNext(key: "_unique_id")
+        writer.writeNext(name: "_unique_id")
         writer.write(uniqueID)
         if let host = self.host {
-            writer.writeNext(key: "_host")
+            writer.writeNext(name: "_host")
             writer.write(host)
         }
         writer.write(byte: JSONByte.closeBrace)
@@ -137,16 +137,25 @@ extension ReplyPayload {
     /// object. An absent `ending` is false, a falsy `failure` is none, as there.
     package init(decoding payload: ArraySlice<UInt8>, limits: JSONLimits = .default) throws(WireError) {
         let members = PayloadMembers(payload, limits: limits)
-        if let error = members.error { throw WireError(error, in: "reply", members) }
-        guard let messageID = members.messageID else {
+        let messageID = members.messageID
+        if let error = members.error {
+            throw WireError(
+                error,
+                in: "reply",
+                messageID: messageID,
+                replyQueue: members.string(members.index.replyQueue)
+            )
+        }
+        guard let messageID else {
             throw WireError(.invalidPayload, "the reply names no call: it has no _msg_id")
         }
         self.messageID = messageID
-        self.uniqueID = members.uniqueID
-        self.host = members.host
-        self.result = members.result
-        self.isEnding = !(members.ending?.isFalsy ?? true)
-        if let failure = members.failure, !failure.isFalsy {
+        self.uniqueID = members.string(members.index.uniqueID)
+        // It is remembered, and shown to people; DNS knows none as long.
+        self.host = members.string(members.index.host).flatMap { $0.utf8.count <= 255 ? $0 : nil }
+        self.result = members.raw(members.index.result)
+        self.isEnding = !(members.raw(members.index.ending)?.isFalsy ?? true)
+        if let failure = members.raw(members.index.failure), !failure.isFalsy {
             self.failure = RemoteFailure(decoding: failure)
         } else {
             self.failure = nil

@@ -31,51 +31,57 @@ extension RequestPayload {
     /// known are ignored; of repeated keys the last one counts.
     package init(decoding payload: ArraySlice<UInt8>, limits: JSONLimits = .default) throws(WireError) {
         let members = PayloadMembers(payload, limits: limits)
-        if let error = members.error { throw WireError(error, in: "request", members) }
         let messageID = members.messageID
-        let replyQueue = members.replyQueue
+        let replyQueue = members.string(members.index.replyQueue)
+        if let error = members.error {
+            throw WireError(error, in: "request", messageID: messageID, replyQueue: replyQueue)
+        }
         func invalid(_ message: String) -> WireError {
             WireError(.invalidPayload, message, messageID: messageID, replyQueue: replyQueue)
         }
 
-        guard let method = members.method else { throw invalid("the request has no method") }
-        guard let name = method.stringValue else {
-            throw invalid("the request's method is \(method.kind.description), not a string")
+        guard members.index.method.isPresent else { throw invalid("the request has no method") }
+        guard let name = members.string(members.index.method) else {
+            throw invalid("the request's method is \(members.index.method.description), not a string")
         }
         self.method = name
 
         // Python calls a method without arguments if the key is absent, and fails for null.
-        let args = members.args ?? .emptyObject
-        guard args.kind == .object else {
-            throw invalid("the request's args are \(args.kind.description), not an object of keyword arguments")
+        if !members.index.args.isPresent {
+            self.args = .emptyObject
+        } else if members.index.args.kind == .object {
+            self.args = members.arguments
+        } else {
+            let kind = members.index.args.description
+            throw invalid("the request's args are \(kind), not an object of keyword arguments")
         }
-        self.args = args
 
-        switch members.namespace {
-        case .none: self.namespace = nil
-        case .some(let namespace) where namespace.isNull: self.namespace = nil
-        case .some(let namespace):
-            guard let text = namespace.stringValue else {
-                throw invalid("the request's namespace is \(namespace.kind.description), not a string")
+        if members.index.namespace.isPresent, members.index.namespace.kind != .null {
+            guard let namespace = members.string(members.index.namespace) else {
+                throw invalid("the request's namespace is \(members.index.namespace.description), not a string")
             }
-            self.namespace = text
+            self.namespace = namespace
+        } else {
+            self.namespace = nil
         }
 
-        switch members.version {
-        case .none: self.version = .absent
-        case .some(let version) where version.isNull: self.version = .null
-        case .some(let version):
-            self.version = version.stringValue.map { .text($0) } ?? .other(version.kind.description)
+        if !members.index.version.isPresent {
+            self.version = .absent
+        } else if members.index.version.kind == .null {
+            self.version = .null
+        } else {
+            let text = members.string(members.index.version)
+            self.version = text.map { .text($0) } ?? .other(members.index.version.description)
         }
 
         // A call is recognised by its message id alone; a falsy one makes it a cast.
-        if messageID == nil, let id = members.rawMessageID, !id.isFalsy {
+        if messageID == nil, let id = members.raw(members.index.messageID), !id.isFalsy {
             throw invalid("the request's _msg_id is \(id.kind.description), not a string")
         }
         self.messageID = messageID
         self.replyQueue = replyQueue
-        self.monitorTimeout = members.timeout
-        self.uniqueID = members.uniqueID
+        self.monitorTimeout = members.raw(members.index.timeout)
+        self.uniqueID = members.string(members.index.uniqueID)
         self.context = .raw(members.context)
     }
 }

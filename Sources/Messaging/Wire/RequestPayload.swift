@@ -13,7 +13,7 @@ package struct RequestPayload: Sendable {
 
     /// The context's entries, by their names without the prefix `_context_`.
     package enum Context: Sendable {
-        case raw([String: RawJSON])
+        case raw(RawContext)
         case values([String: JSONValue])
     }
 
@@ -65,6 +65,7 @@ package struct RequestPayload: Sendable {
     /// The call monitor timeout, if it is one: a positive number, or a text that holds one, as Python reads both.
     package var monitorInterval: Duration? {
         guard let raw = self.monitorTimeout, raw.kind == .number || raw.kind == .string else { return nil }
+        if raw.kind == .number, let seconds = raw.smallInteger { return seconds > 0 ? .seconds(seconds) : nil }
         let seconds: Double?
         do {
             let value = try raw.value()
@@ -82,10 +83,7 @@ package struct RequestPayload: Sendable {
     package func contextValues() throws(JSONError) -> [String: JSONValue] {
         switch self.context {
         case .values(let values): return values
-        case .raw(let raw):
-            var values = [String: JSONValue](minimumCapacity: raw.count)
-            for (key, value) in raw { values[key] = try value.value() }
-            return values
+        case .raw(let context): return try context.values()
         }
     }
 }
@@ -117,57 +115,46 @@ extension RequestPayload {
         arguments: (inout JSONWriter) throws(Failure) -> Void
     ) throws(Failure) {
         writer.write(byte: JSONByte.openBrace)
-        writer.write(key: "method")
+        writer.write(name: "method")
         writer.write(self.method)
-        writer.writeNext(key: "args")
+        writer.writeNext(name: "args")
         try arguments(&writer)
         if let namespace = self.namespace {
-            writer.writeNext(key: "namespace")
+            writer.writeNext(name: "namespace")
             writer.write(namespace)
         }
         switch self.version {
         case .absent, .other: break
         case .null:
-            writer.writeNext(key: "version")
+            writer.writeNext(name: "version")
             writer.writeNull()
         case .text(let version):
-            writer.writeNext(key: "version")
+            writer.writeNext(name: "version")
             writer.write(version)
         }
         if let messageID = self.messageID {
-            writer.writeNext(key: "_msg_id")
+            writer.writeNext(name: "_msg_id")
             writer.write(messageID)
             if let replyQueue = self.replyQueue {
-                writer.writeNext(key: "_reply_q")
+                writer.writeNext(name: "_reply_q")
                 writer.write(replyQueue)
             }
-            writer.writeNext(key: "_timeout")
+            writer.writeNext(name: "_timeout")
             writer.write(self.monitorTimeout ?? .null)
         }
         if let uniqueID = self.uniqueID {
-            writer.writeNext(key: "_unique_id")
+            writer.writeNext(name: "_unique_id")
             writer.write(uniqueID)
         }
         switch self.context {
-        case .raw(let entries):
-            for (key, value) in entries {
-                writer.writeNext(key: "_context_" + key)
-                writer.write(value)
-            }
+        case .raw(let context):
+            context.write(to: &writer)
         case .values(let entries):
             for (key, value) in entries {
-                writer.writeNext(key: "_context_" + key)
+                writer.writeNext(contextKey: key)
                 writer.write(value)
             }
         }
         writer.write(byte: JSONByte.closeBrace)
-    }
-}
-
-extension JSONWriter {
-    /// Writes the comma after a member and the key of the next one.
-    mutating func writeNext(key: String) {
-        self.write(byte: JSONByte.comma)
-        self.write(key: key)
     }
 }

@@ -50,7 +50,7 @@ package struct WireError: Error, Sendable, CustomStringConvertible {
     }
 
     /// The error for a text that is not the JSON it should be.
-    init(_ error: JSONError, in part: String, _ members: PayloadMembers? = nil) {
+    init(_ error: JSONError, in part: String, messageID: String? = nil, replyQueue: String? = nil) {
         let code: Code =
             switch error.code {
             case .depth: .tooDeep
@@ -60,8 +60,8 @@ package struct WireError: Error, Sendable, CustomStringConvertible {
         self.init(
             code,
             "the \(part) cannot be read: \(error)",
-            messageID: members?.messageID,
-            replyQueue: members?.replyQueue,
+            messageID: messageID,
+            replyQueue: replyQueue,
             cause: error
         )
     }
