@@ -123,9 +123,8 @@ final class DecodingSource {
         return name.withUTF8Bytes { expected in
             var key = object.lastKey
             while key != 0 {
-                let token = self.tokens[key]
-                if self.matches(token, expected) { return key &+ 1 }
-                key = Int(token.next)
+                if self.matches(self.tokens[key], expected) { return key &+ 1 }
+                key = self.tokens.next(after: key)
             }
             return nil
         }
@@ -133,15 +132,21 @@ final class DecodingSource {
 
     @inline(__always)
     private func matches(_ key: JSONToken, _ expected: UnsafeBufferPointer<UInt8>) -> Bool {
-        let start = Int(key.start)
-        let count = Int(key.end) &- start
-        if key.kind == .escapedString {
-            let text = JSONText.string(self.base, .init(start: start, end: Int(key.end), hasEscapes: true))
-            return text.utf8.elementsEqual(expected)
-        }
+        if key.kind == .escapedString { return self.matchesEscaped(key, expected) }
+        let count = Int(key.end &- key.start)
         guard count == expected.count else { return false }
-        for index in 0..<count where self.base[start &+ index] != expected[index] { return false }
+        let text = self.base + Int(key.start)
+        var index = 0
+        while index < count {
+            guard text[index] == expected[index] else { return false }
+            index &+= 1
+        }
         return true
+    }
+
+    private func matchesEscaped(_ key: JSONToken, _ expected: UnsafeBufferPointer<UInt8>) -> Bool {
+        let token = JSONStringToken(start: Int(key.start), end: Int(key.end), hasEscapes: true)
+        return JSONText.string(self.base, token).utf8.elementsEqual(expected)
     }
 
     /// The keys of an object in their order, each once.

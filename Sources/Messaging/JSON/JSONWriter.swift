@@ -20,10 +20,13 @@ package struct JSONWriter: ~Copyable {
         self.asciiOnly = asciiOnly
     }
 
-    /// A writer for a part of what `other` writes.
+    /// A writer for a part of what `other` writes; it has no buffer until something is written.
     init(like other: borrowing JSONWriter) {
-        self.capacity = 64
-        self.base = .allocate(capacity: self.capacity)
+        let nothing: StaticString = ""
+        self.capacity = 0
+        // Somebody else's, and never written to.
+        self.isBorrowing = true
+        self.base = UnsafeMutablePointer(mutating: nothing.utf8Start)
         self.level = other.level
         self.asciiOnly = other.asciiOnly
     }
@@ -84,7 +87,7 @@ package struct JSONWriter: ~Copyable {
     }
 
     private mutating func grow(by additional: Int) {
-        let capacity = max(self.capacity * 2, self.count + additional)
+        let capacity = max(self.capacity * 2, self.count + additional, 64)
         let grown = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
         grown.update(from: self.base, count: self.count)
         if !self.isBorrowing { self.base.deallocate() }
@@ -218,6 +221,7 @@ package struct JSONWriter: ~Copyable {
 
     /// Writes the shortest text that reads back as the same number, with a point or an exponent like Python's.
     package mutating func write(_ value: Double) {
+        if self.writeThousandths(value) { return }
         if value.isFinite {
             self.write(digits: value.description)
         } else if value.isNaN {
@@ -227,6 +231,32 @@ package struct JSONWriter: ~Copyable {
         } else {
             self.write(plain: "-Infinity")
         }
+    }
+
+    /// Writes a number of at most three decimals; most are such, and need no search for the shortest text.
+    ///
+    /// A number that is nearest to a decimal of at most 15 digits is nearest to no other of them, so that this is the
+    /// shortest text.
+    ///
+    /// - Returns: Whether it was written: `false` for all other numbers, and for a negative zero.
+    private mutating func writeThousandths(_ value: Double) -> Bool {
+        let scaled = value * 1_000
+        guard scaled.magnitude < 1e15 else { return false }
+        let thousandths = Int64(scaled)
+        guard Double(thousandths) / 1_000 == value, thousandths != 0 || value.sign == .plus else { return false }
+        let (whole, decimals) = thousandths.magnitude.quotientAndRemainder(dividingBy: 1_000)
+        if thousandths < 0 { self.write(byte: JSONByte.minus) }
+        self.write(whole)
+        self.reserve(4)
+        self.put(UInt8(ascii: "."))
+        var rest = UInt16(truncatingIfNeeded: decimals)
+        var unit: UInt16 = 100
+        repeat {
+            self.put(JSONByte.zero &+ UInt8(truncatingIfNeeded: rest / unit))
+            rest %= unit
+            unit /= 10
+        } while rest > 0
+        return true
     }
 
     package mutating func write(_ value: Float) {

@@ -21,9 +21,10 @@ struct JSONToken {
 extension JSONToken {
     /// The token of a string or a key.
     init(_ token: JSONStringToken, next: Int) {
-        self.start = UInt32(token.start)
-        self.end = UInt32(token.end)
-        self.next = UInt32(next)
+        // No text is longer than what fits into 32 bits.
+        self.start = UInt32(truncatingIfNeeded: token.start)
+        self.end = UInt32(truncatingIfNeeded: token.end)
+        self.next = UInt32(truncatingIfNeeded: next)
         self.kind = token.hasEscapes ? .escapedString : .string
     }
 }
@@ -100,7 +101,7 @@ extension TokenList: JSONVisitor {
     mutating func key(_ token: JSONStringToken) {
         let index = self.count
         self.append(JSONToken(token, next: Int(self.tokens[self.current].lastKey)))
-        self.tokens[self.current].lastKey = UInt32(index)
+        self.tokens[self.current].lastKey = UInt32(truncatingIfNeeded: index)
     }
 
     @inline(__always)
@@ -111,14 +112,26 @@ extension TokenList: JSONVisitor {
     @inline(__always)
     mutating func scalar(_ kind: JSONToken.Kind, from start: Int, to end: Int) {
         self.append(
-            JSONToken(start: UInt32(start), end: UInt32(end), next: UInt32(self.count &+ 1), kind: kind)
+            JSONToken(
+                start: UInt32(truncatingIfNeeded: start),
+                end: UInt32(truncatingIfNeeded: end),
+                next: UInt32(truncatingIfNeeded: self.count &+ 1),
+                kind: kind
+            )
         )
     }
 
     @inline(__always)
     mutating func open(_ kind: JSONToken.Kind, at start: Int) {
         let index = self.count
-        self.append(JSONToken(start: UInt32(start), end: UInt32(self.current), next: 0, kind: kind))
+        self.append(
+            JSONToken(
+                start: UInt32(truncatingIfNeeded: start),
+                end: UInt32(truncatingIfNeeded: self.current),
+                next: 0,
+                kind: kind
+            )
+        )
         self.current = index
     }
 
@@ -126,8 +139,8 @@ extension TokenList: JSONVisitor {
     mutating func close(at end: Int) {
         let container = self.current
         self.current = Int(self.tokens[container].end)
-        self.tokens[container].end = UInt32(end)
-        self.tokens[container].next = UInt32(self.count)
+        self.tokens[container].end = UInt32(truncatingIfNeeded: end)
+        self.tokens[container].next = UInt32(truncatingIfNeeded: self.count)
     }
 }
 

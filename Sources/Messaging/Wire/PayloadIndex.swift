@@ -12,8 +12,9 @@ struct PayloadIndex: JSONVisitor, ~Copyable {
 
         @inline(__always)
         init(_ kind: JSONToken.Kind, from start: Int, to end: Int) {
-            self.start = UInt32(start)
-            self.end = UInt32(end)
+            // No text is longer than what fits into 32 bits.
+            self.start = UInt32(truncatingIfNeeded: start)
+            self.end = UInt32(truncatingIfNeeded: end)
             self.kind = kind
         }
 
@@ -118,7 +119,7 @@ struct PayloadIndex: JSONVisitor, ~Copyable {
         self.depth &-= 1
         if self.isInArguments { self.argumentIndex.close(at: end) }
         if self.depth == 1 {
-            self.opened.end = UInt32(end)
+            self.opened.end = UInt32(truncatingIfNeeded: end)
             self.take(self.opened)
         }
     }
