@@ -16,15 +16,20 @@ final class Publisher: Sendable {
     private let logger: Logger
     /// What was declared on this connection; the client restores it after a fault.
     private let declared = Mutex<Set<String>>([])
+    /// Those of the last message: most that follow one another have the same.
+    private let lastProperties = Mutex(MessageProperties())
 
     init(_ connection: AMQPConnection, logger: Logger) async throws(AMQPError) {
-        var channels: [AMQPChannel] = []
+        let opened = await together(1...4) { (_) throws(AMQPError) in try await connection.openChannel() }
+        let channels: [AMQPChannel]
         do {
-            for _ in 1...4 { channels.append(try await connection.openChannel()) }
-            for channel in channels[1...2] { try await channel.confirmPublishes() }
+            channels = try opened.get()
+            _ = try await together(channels[1...2]) { (channel) throws(AMQPError) in
+                try await channel.confirmPublishes()
+            }.get()
         } catch {
             // The next one who publishes tries again on the same connection.
-            for channel in channels { await channel.close() }
+            for channel in opened.values { await channel.close() }
             throw error
         }
         self.declarations = channels[0]
@@ -42,7 +47,7 @@ final class Publisher: Sendable {
         to address: Topology.Address,
         options: SendOptions
     ) async throws(AMQPError) {
-        let message = AMQPMessage(message)
+        let message = self.amqpMessage(message)
         let channel = self.channel(for: address, options)
         do {
             try await self.declare(address, until: options.deadline)
@@ -69,7 +74,7 @@ final class Publisher: Sendable {
         guard self.isDeclared(address) else { return nil }
         let mayRetry = !address.isEmpty
         let sending = self.channel(for: address, options).post(
-            AMQPMessage(message),
+            self.amqpMessage(message),
             exchange: address.exchange?.name ?? "",
             routingKey: address.key,
             // Without confirms nobody could be told of a return.
@@ -89,6 +94,10 @@ final class Publisher: Sendable {
         return PostedMessage(sending)
     }
 
+    private func amqpMessage(_ message: Message) -> AMQPMessage {
+        AMQPMessage(properties: self.lastProperties.withLock { $0.properties(of: message) }, body: message.body)
+    }
+
     private func channel(for address: Topology.Address, _ options: SendOptions) -> AMQPChannel {
         if options.confirmation == .none { return self.unconfirmed }
         return address.exchange?.type == .fanout ? self.fanouts : self.direct
@@ -96,7 +105,12 @@ final class Publisher: Sendable {
 
     private func isDeclared(_ address: Topology.Address) -> Bool {
         guard !address.isEmpty else { return true }
-        return self.declared.withLock { declared in address.names.allSatisfy(declared.contains) }
+        return self.declared.withLock { declared in
+            if let exchange = address.exchange, !declared.contains(exchange.name) { return false }
+            if let route = address.route, !declared.contains(route.name) { return false }
+            if let queue = address.queue, !declared.contains(queue.declarationName) { return false }
+            return true
+        }
     }
 
     private func forget(_ address: Topology.Address) {
@@ -150,7 +164,9 @@ extension Topology.Queue {
 
 extension Topology.Address {
     /// Whether there is nothing to be declared for it.
-    fileprivate var isEmpty: Bool { self.exchange == nil && self.route == nil && self.queue == nil }
+    fileprivate var isEmpty: Bool {
+        if case .none = self.exchange, case .none = self.route, case .none = self.queue { true } else { false }
+    }
 
     /// Under which names it is remembered what was declared.
     fileprivate var names: [String] {
@@ -184,16 +200,31 @@ extension AMQPChannel {
     }
 }
 
-extension AMQPMessage {
-    /// A message as oslo sends it: persistent, although most queues are not (wire contract 2.2).
-    init(_ message: Message) {
+/// The properties of messages as oslo sends them: persistent, although most queues are not (wire contract 2.2).
+private struct MessageProperties {
+    private static let plain = {
         var properties = AMQPProperties()
         properties.contentType = "application/json"
         properties.contentEncoding = "utf-8"
         properties.deliveryMode = .persistent
         properties.priority = 0
-        properties.headers = message.headers.mapValues { .string($0) }
-        properties.expiration = message.timeToLive
-        self.init(properties: properties, body: message.body)
+        properties.headers = [:]
+        return properties
+    }()
+
+    private var headers: [String: String] = [:]
+    private var timeToLive: Duration?
+    private var properties = Self.plain
+
+    mutating func properties(of message: Message) -> AMQPProperties {
+        if message.headers.isEmpty, message.timeToLive == nil { return Self.plain }
+        if message.timeToLive != self.timeToLive || message.headers != self.headers {
+            self.headers = message.headers
+            self.timeToLive = message.timeToLive
+            self.properties = Self.plain
+            self.properties.headers = message.headers.mapValues { .string($0) }
+            self.properties.expiration = message.timeToLive
+        }
+        return self.properties
     }
 }

@@ -27,20 +27,19 @@ final class RabbitMQListener: Listener {
         let stream = queues.contains(where: \.isStream) ? StreamPosition() : nil
         let channel = try await connection.openChannel()
         do {
-            for queue in queues {
+            _ = try await together(queues) { (queue) throws(AMQPError) in
                 switch queue {
                 case .bound(let route): try await channel.declare(route, logger: logger)
                 case .declared(let queue): try await channel.declare(queue, logger: logger)
                 case .existing: break
                 }
-            }
+            }.get()
             // Per consumer: RabbitMQ's meaning of "not global", and what quorum queues allow.
             try await channel.setPrefetch(count: UInt16(clamping: max(1, prefetch)))
-            var tags: [String] = []
-            for (index, queue) in queues.enumerated() {
+            self.consumerTags = try await together(queues.enumerated()) { (index, queue) throws(AMQPError) in
                 let name = queue.name
                 let position = queue.isStream ? stream : nil
-                let tag = try await channel.consume(
+                return try await channel.consume(
                     queue: name,
                     tag: "\(index + 1)",
                     exclusive: queue.isExclusive,
@@ -55,9 +54,7 @@ final class RabbitMQListener: Listener {
                         logger.info("queue was taken away", metadata: metadata)
                     }
                 )
-                tags.append(tag)
-            }
-            self.consumerTags = tags
+            }.get()
         } catch {
             await channel.close()
             await unpacker.close()

@@ -43,7 +43,11 @@ final class ChannelState {
     var prefetch: Prefetch?
     var confirms = false
     /// By tag.
-    var consumers: [String: ConsumerState] = [:]
+    var consumers: [String: ConsumerState] = [:] {
+        didSet { self.lastConsumer = nil }
+    }
+    /// The one that was looked for last: its messages come together.
+    private var lastConsumer: ConsumerState?
     /// Consumers that have not been started again yet, by tag.
     ///
     /// Until each was tried once, nothing else is done on the reopened channel but publishing: a new consumer must not
@@ -59,5 +63,12 @@ final class ChannelState {
 
     init(id: Int) {
         self.id = id
+    }
+
+    /// The consumer with a tag.
+    func consumer(_ tag: String) -> ConsumerState? {
+        if let lastConsumer, lastConsumer.record.tag == tag { return lastConsumer }
+        self.lastConsumer = self.consumers[tag]
+        return self.lastConsumer
     }
 }

@@ -9,13 +9,13 @@ extension AMQPConnection {
         case .heartbeat: break
         case .method(channel: 0, let method):
             try self.receivedControl(method, on: transport)
-        case .method(let number, let method) where transport.wires[number] == nil:
-            // Both sides may close a channel at the same time; then this answer comes late.
-            guard method.id == MethodID.channelCloseOK else {
+        case .method(let number, let method):
+            if let wire = transport.wire(number) {
+                try self.received(method, on: wire, transport)
+            } else if method.id != MethodID.channelCloseOK {
+                // That answer may come late, where both sides have closed a channel at the same time.
                 throw FrameReader.violation("a method came on channel \(number), which is not open")
             }
-        case .method(let number, let method):
-            try self.received(method, on: try self.wire(number, of: transport), transport)
         case .header(let number, let properties, let bodySize):
             let wire = try self.wire(number, of: transport)
             if let content = try wire.assembler.header(properties, bodySize: bodySize) {
@@ -30,7 +30,7 @@ extension AMQPConnection {
     }
 
     private func wire(_ number: UInt16, of transport: Transport) throws(AMQPError) -> WireChannel {
-        guard let wire = transport.wires[number] else {
+        guard let wire = transport.wire(number) else {
             throw FrameReader.violation("a frame came on channel \(number), which is not open")
         }
         return wire
@@ -98,8 +98,8 @@ extension AMQPConnection {
         on wire: WireChannel,
         _ transport: Transport
     ) throws(AMQPError) {
-        switch method.arguments {
-        case .confirm, .returned: break
+        switch method.id {
+        case MethodID.basicAck, MethodID.basicNack, MethodID.basicReturn: break
         default: self.input.hasOther = true
         }
         switch method.arguments {
@@ -183,7 +183,7 @@ extension AMQPConnection {
         on wire: WireChannel,
         _ transport: Transport
     ) throws(AMQPError) {
-        let consumer = wire.owner.consumers[header.consumerTag]
+        let consumer = wire.owner.consumer(header.consumerTag)
         let noAck = consumer?.record.noAck ?? false
         try wire.acknowledgements.delivered(header.deliveryTag, needsAcknowledgement: !noAck)
         guard !wire.isClosing else { return }

@@ -1,4 +1,5 @@
 internal import CRabbitMQ
+import Glibc
 
 /// The flags of a content header, by property (AMQP 0-9-1, section 4.2.6.1).
 private enum Flag {
@@ -23,6 +24,46 @@ struct PropertyMemo {
     var contentType = StringMemo()
     var contentEncoding = StringMemo()
     var replyTo = StringMemo()
+}
+
+/// The properties that were decoded last, with the bytes that they came in.
+struct LastProperties {
+    /// Larger ones are seldom the same, and are not worth their memory.
+    static let maximumSize = 1_024
+
+    private var encoded: [UInt8] = []
+    private var properties: AMQPProperties?
+
+    func value(of bytes: UnsafeRawBufferPointer) -> AMQPProperties? {
+        guard bytes.count == self.encoded.count, let base = bytes.baseAddress,
+            unsafe self.encoded.withUnsafeBytes({ unsafe $0.baseAddress.map { unsafe memcmp($0, base, bytes.count) } })
+                == 0
+        else { return nil }
+        return self.properties
+    }
+
+    mutating func note(_ properties: AMQPProperties, of bytes: UnsafeRawBufferPointer) {
+        guard bytes.count <= Self.maximumSize else { return }
+        self.encoded = unsafe Array(bytes)
+        self.properties = properties
+    }
+}
+
+/// The properties that were encoded last, and their bytes.
+struct SentProperties {
+    private var properties = AMQPProperties()
+    private var user: String?
+    private var encoded: [UInt8]?
+
+    func encoded(_ properties: AMQPProperties, sentBy user: String?) -> [UInt8]? {
+        self.properties.isIdentical(to: properties) && self.user == user ? self.encoded : nil
+    }
+
+    mutating func note(_ properties: AMQPProperties, sentBy user: String?, as encoded: [UInt8]) {
+        self.properties = properties
+        self.user = user
+        self.encoded = encoded.count <= LastProperties.maximumSize ? encoded : nil
+    }
 }
 
 extension AMQPProperties {

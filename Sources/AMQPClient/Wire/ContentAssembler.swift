@@ -5,11 +5,16 @@ struct ContentAssembler {
         case returned(ReturnHeader)
     }
 
-    /// A complete message, or why it was thrown away while it came in.
-    struct Content: Sendable {
-        var opening: Opening
-        var message: AMQPMessage
-        var refusal: String?
+    /// A message as far as it has come in, or why it is thrown away.
+    final class Content {
+        let opening: Opening
+        fileprivate(set) var message: AMQPMessage
+        fileprivate(set) var refusal: String?
+
+        fileprivate init(_ opening: Opening, _ message: AMQPMessage) {
+            self.opening = opening
+            self.message = message
+        }
     }
 
     private enum State {
@@ -41,10 +46,7 @@ struct ContentAssembler {
         guard case .opened(let opening) = self.state else {
             throw FrameReader.violation("a content header came without its method")
         }
-        var content = Content(
-            opening: opening,
-            message: AMQPMessage(properties: properties ?? AMQPProperties(), body: [])
-        )
+        let content = Content(opening, AMQPMessage(properties: properties ?? AMQPProperties(), body: []))
         if properties == nil {
             content.refusal = "its headers cannot be decoded"
         } else if bodySize > UInt64(self.maxBodySize) {
@@ -62,11 +64,9 @@ struct ContentAssembler {
     }
 
     mutating func body(_ fragment: UnsafeRawBufferPointer) throws(AMQPError) -> Content? {
-        guard case .filling(var content, let remaining) = self.state else {
+        guard case .filling(let content, let remaining) = self.state else {
             throw FrameReader.violation("a content body came without its header")
         }
-        // Lets go of the array's second owner, so that appending does not copy it.
-        self.state = .idle
         let count = UInt64(fragment.count)
         guard count <= remaining else {
             throw FrameReader.violation("a body is longer than its header announced")
@@ -75,6 +75,7 @@ struct ContentAssembler {
             unsafe content.message.body.append(contentsOf: fragment)
         }
         if count == remaining {
+            self.state = .idle
             return content
         }
         self.state = .filling(content, remaining: remaining - count)

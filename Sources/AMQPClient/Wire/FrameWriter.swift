@@ -58,6 +58,10 @@ enum FrameType {
         self.tail = waiting
     }
 
+    private func store(_ value: UInt64, at offset: Int) {
+        unsafe UnsafeMutableRawPointer(self.base + offset).storeBytes(of: value.bigEndian, as: UInt64.self)
+    }
+
     private func store(_ value: UInt32, at offset: Int) {
         unsafe UnsafeMutableRawPointer(self.base + offset).storeBytes(of: value.bigEndian, as: UInt32.self)
     }
@@ -99,13 +103,32 @@ enum FrameType {
         let start = self.tail + FrameType.headerSize
         self.store(UInt16(60), at: start)
         self.store(UInt16(0), at: start + 2)
-        self.store(UInt32(UInt64(bodySize) >> 32), at: start + 4)
-        self.store(UInt32(truncatingIfNeeded: bodySize), at: start + 8)
+        self.store(UInt64(bodySize), at: start + 4)
         let room = self.frameMax - FrameType.headerSize - 13
         let space = unsafe amqp_bytes_t(len: room, bytes: self.base + start + 12)
         let count = unsafe amqp_encode_properties(60, &properties, space)
         guard count >= 0 else { throw self.tooLarge("the message's properties and headers", status: count) }
         self.finish(FrameType.header, channel, payload: Int(count) + 12)
+    }
+
+    /// Appends the header of a message with properties that were encoded before.
+    mutating func appendHeader(on channel: UInt16, bodySize: Int, encoded properties: [UInt8]) {
+        self.reserve(FrameType.headerSize + 12 + properties.count + 1)
+        let start = self.tail + FrameType.headerSize
+        self.store(UInt16(60), at: start)
+        self.store(UInt16(0), at: start + 2)
+        self.store(UInt64(bodySize), at: start + 4)
+        unsafe properties.withUnsafeBytes { bytes in
+            if let source = bytes.baseAddress { unsafe memcpy(self.base + start + 12, source, bytes.count) }
+        }
+        self.finish(FrameType.header, channel, payload: properties.count + 12)
+    }
+
+    /// The encoded properties of the header that was appended last.
+    func lastProperties(since start: UInt64) -> [UInt8] {
+        let count = Int(self.appended - start) - FrameType.headerSize - 13
+        let bytes = unsafe UnsafeBufferPointer(start: self.base + self.tail - 1 - count, count: count)
+        return unsafe Array(bytes)
     }
 
     /// Splits the body into as many frames as it needs; an empty one needs none.

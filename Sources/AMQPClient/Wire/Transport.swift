@@ -23,6 +23,8 @@ final class Transport {
     private let decoding = EncodingArena()
     private var methodMemo = MethodMemo()
     private var propertyMemo = PropertyMemo()
+    private var lastProperties = LastProperties()
+    private var sentProperties = SentProperties()
 
     /// What was agreed with the broker.
     var channelMax: Int
@@ -30,7 +32,11 @@ final class Transport {
     var heartbeat: Duration = .zero
 
     /// The channels that are open on the wire.
-    var wires: [UInt16: WireChannel] = [:]
+    var wires: [UInt16: WireChannel] = [:] {
+        didSet { self.lastWire = nil }
+    }
+    /// The one that was looked for last: frames of one channel come together.
+    private var lastWire: WireChannel?
     /// Set as soon as the connection is given up, so that nothing more is read from it.
     var isDefunct = false
     /// Whether frames may be left in buffers although the socket is silent.
@@ -64,6 +70,13 @@ final class Transport {
         }
     }
 
+    /// The open channel of a number.
+    func wire(_ number: UInt16) -> WireChannel? {
+        if let lastWire, lastWire.number == number { return lastWire }
+        self.lastWire = self.wires[number]
+        return self.lastWire
+    }
+
     // MARK: Writing
 
     func append(_ method: OutboundMethod, on channel: UInt16) throws(AMQPError) {
@@ -85,8 +98,7 @@ final class Transport {
         let method = OutboundMethod.publish(exchange: exchange, routingKey: routingKey, mandatory: mandatory)
         do {
             try method.encode(on: channel, to: &self.writer, with: self.arena)
-            var properties = unsafe try message.properties.encode(with: self.arena, user: user)
-            unsafe try self.writer.appendHeader(on: channel, bodySize: message.body.count, &properties)
+            try self.appendHeader(of: message, sentBy: user, on: channel)
             self.arena.reset()
         } catch {
             self.arena.reset()
@@ -94,6 +106,17 @@ final class Transport {
             throw error.during(method.description)
         }
         self.writer.appendBody(message.body, on: channel)
+    }
+
+    /// The messages of a sender mostly share their properties, which are encoded once.
+    private func appendHeader(of message: AMQPMessage, sentBy user: String?, on channel: UInt16) throws(AMQPError) {
+        if let encoded = self.sentProperties.encoded(message.properties, sentBy: user) {
+            return self.writer.appendHeader(on: channel, bodySize: message.body.count, encoded: encoded)
+        }
+        let start = self.writer.appended
+        var properties = unsafe try message.properties.encode(with: self.arena, user: user)
+        unsafe try self.writer.appendHeader(on: channel, bodySize: message.body.count, &properties)
+        self.sentProperties.note(message.properties, sentBy: user, as: self.writer.lastProperties(since: start))
     }
 
     /// Sends what the socket takes without waiting.
@@ -212,14 +235,8 @@ final class Transport {
             guard unsafe UInt16(bigEndian: payload.loadUnaligned(as: UInt16.self)) == 60 else {
                 throw FrameReader.violation("a content header is not of the class basic")
             }
-            var decoded: UnsafeMutableRawPointer?
-            let isDecoded = unsafe self.decodeProperties(payload, &decoded)
             let bodySize = unsafe UInt64(bigEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
-            return .header(
-                channel: raw.channel,
-                isDecoded ? unsafe self.properties(decoded) : nil,
-                bodySize: bodySize
-            )
+            return .header(channel: raw.channel, unsafe self.properties(ofHeader: payload), bodySize: bodySize)
         case FrameType.body:
             return unsafe .body(channel: raw.channel, payload)
         default:
@@ -259,6 +276,18 @@ final class Transport {
             throw FrameReader.violation("the method \(id) cannot be decoded")
         }
         return .method(channel: channel, unsafe InboundMethod(id: id, decoded: decoded, &self.methodMemo))
+    }
+
+    /// The messages of a sender mostly have the same properties, which are decoded once.
+    private func properties(ofHeader payload: UnsafeRawBufferPointer) -> AMQPProperties? {
+        let encoded = unsafe UnsafeRawBufferPointer(rebasing: payload[12...])
+        if let known = unsafe self.lastProperties.value(of: encoded) { return known }
+        var decoded: UnsafeMutableRawPointer?
+        guard unsafe self.decodeProperties(payload, &decoded), let properties = unsafe self.properties(decoded) else {
+            return nil
+        }
+        unsafe self.lastProperties.note(properties, of: encoded)
+        return properties
     }
 
     /// Nil when a table is nested beyond reason: such a message is refused, not the connection.

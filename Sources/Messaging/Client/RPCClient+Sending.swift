@@ -29,7 +29,7 @@ extension RPCClient {
                 monitor: self.options.callMonitorTimeout
             ),
             timeToLive: timeToLive,
-            headers: [MessageHeader.caller: "1"]
+            headers: MessageHeader.ofCalls
         )
         var options = SendOptions(isMandatory: true, deadline: deadline)
         // The reply says more than the confirm.
@@ -184,13 +184,6 @@ extension RPCClient {
         }.value
     }
 
-    func destination(of target: Target) throws(RPCError) -> Destination {
-        let target = try target.validated()
-        if target.isFanout { return .fanout(target.topic) }
-        guard let server = target.server else { return .topic(target.topic, exchange: target.exchange) }
-        return .server(server, topic: target.topic, exchange: target.exchange)
-    }
-
     /// Says of an error of the transport which request met it; where the task was cancelled, throws that instead: then
     /// the error is only what it looked like beneath.
     func explain(_ error: RPCError, _ request: Request) throws(CancellationError) -> RPCError {
@@ -212,6 +205,8 @@ extension RPCClient {
 enum MessageHeader {
     /// Says that the caller is a client of this library, which understands more than oslo's.
     static let caller = "steward-caller"
+    /// What goes with each call.
+    static let ofCalls = [Self.caller: "1"]
 }
 
 /// Methods of a control topic that the library itself calls.

@@ -55,7 +55,11 @@ public struct RPCClient: Sendable {
     }
 
     /// Where the requests go.
-    public var target: Target
+    public var target: Target {
+        didSet { self.checkedDestination = Self.check(self.target) }
+    }
+    /// What ``target`` stands for, or why it is none.
+    private var checkedDestination: Result<Destination, RPCError>
     /// How they are sent.
     public var options: Options
 
@@ -77,6 +81,7 @@ public struct RPCClient: Sendable {
     ) {
         self.transport = transport
         self.target = target
+        self.checkedDestination = Self.check(target)
         self.options = options
         self.logger = logger
     }
@@ -108,6 +113,22 @@ public struct RPCClient: Sendable {
     /// - Returns: Whether it is not above the cap; always, where there is none.
     public func canSend(_ version: RPCVersion) -> Bool {
         self.options.versionCap?.supports(version) ?? true
+    }
+
+    private static func check(_ target: Target) -> Result<Destination, RPCError> {
+        do throws(RPCError) {
+            let target = try target.validated()
+            if target.isFanout { return .success(.fanout(target.topic)) }
+            guard let server = target.server else { return .success(.topic(target.topic, exchange: target.exchange)) }
+            return .success(.server(server, topic: target.topic, exchange: target.exchange))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Where what is sent to a target goes.
+    func destination(of target: Target) throws(RPCError) -> Destination {
+        try (target == self.target ? self.checkedDestination : Self.check(target)).get()
     }
 
     // MARK: Methods of a contract

@@ -46,6 +46,14 @@ public final class ReplyRouter: Sendable {
             self.inspector = inspector
         }
 
+        /// Gives up who waits, if somebody still does.
+        func end() -> CheckedContinuation<ReplyPayload, any Error>? {
+            // The sending holds what it reports to, and that holds the call.
+            self.sending = nil
+            defer { self.waiter = nil }
+            return self.waiter
+        }
+
         /// When it ends for want of an answer.
         var limit: ContinuousClock.Instant {
             guard let monitorTimeout = self.monitorTimeout else { return self.patience }
@@ -142,7 +150,7 @@ public final class ReplyRouter: Sendable {
                     call.heardAt = self.clock.now
                     if let host = reply.host { call.host = host }
                 }
-            } else if !self.isGathered(reply, id) {
+            } else {
                 self.finish(id, .success(reply))
             }
         }
@@ -242,23 +250,25 @@ public final class ReplyRouter: Sendable {
         sending?.withdraw()
     }
 
-    /// Ends a call by what arrived for it.
+    /// Ends a call by what arrived for it, or adds that to its collection.
     private func finish(_ id: String, _ outcome: Outcome) {
-        let call = self.state.withLock { state in
-            let call = state.calls[id]
-            if call == nil { state.lateReplies += 1 }
-            return call
+        let waiter = self.state.withLock { state -> CheckedContinuation<ReplyPayload, any Error>? in
+            if !state.gatherings.isEmpty, case .success(let reply) = outcome, Self.gather(reply, id, &state) {
+                return nil
+            }
+            guard let call = state.calls.removeValue(forKey: id) else {
+                state.lateReplies += 1
+                return nil
+            }
+            return call.end()
         }
-        if let call { self.end(call, outcome) }
+        waiter?.resume(with: outcome)
     }
 
     /// Ends a call, unless it has ended before.
     private func end(_ call: Call, _ outcome: Outcome) {
-        let waiter: CheckedContinuation<ReplyPayload, any Error>? = self.state.withLock { state in
-            guard let waiter = call.waiter else { return nil }
-            call.waiter = nil
-            // The sending holds what it reports to, and that holds the call.
-            call.sending = nil
+        let waiter = self.state.withLock { state -> CheckedContinuation<ReplyPayload, any Error>? in
+            guard let waiter = call.end() else { return nil }
             state.calls[call.id] = nil
             return waiter
         }
@@ -282,18 +292,16 @@ public final class ReplyRouter: Sendable {
         self.state.withLock { $0.gatherings[id]?.replies.count ?? 0 }
     }
 
-    private func isGathered(_ reply: ReplyPayload, _ id: String) -> Bool {
-        self.state.withLock { state in
-            guard var gathering = state.gatherings.removeValue(forKey: id) else { return false }
-            defer { state.gatherings[id] = gathering }
-            let size = gathering.size + (reply.result?.bytes.count ?? 0)
-            guard gathering.replies.count < Self.maximumGathered, size <= Self.maximumGatheredSize,
-                reply.uniqueID.map({ gathering.seen.insert($0).inserted }) ?? true
-            else { return true }
-            gathering.size = size
-            gathering.replies.append(reply)
-            return true
-        }
+    private static func gather(_ reply: ReplyPayload, _ id: String, _ state: inout State) -> Bool {
+        guard var gathering = state.gatherings.removeValue(forKey: id) else { return false }
+        defer { state.gatherings[id] = gathering }
+        let size = gathering.size + (reply.result?.bytes.count ?? 0)
+        guard gathering.replies.count < Self.maximumGathered, size <= Self.maximumGatheredSize,
+            reply.uniqueID.map({ gathering.seen.insert($0).inserted }) ?? true
+        else { return true }
+        gathering.size = size
+        gathering.replies.append(reply)
+        return true
     }
 
     // MARK: Deadlines

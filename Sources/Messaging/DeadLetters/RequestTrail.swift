@@ -35,9 +35,9 @@ struct RequestTrail: Sendable, Hashable {
         return headers
     }
 
-    /// Whether a message is the copy of another.
-    static func isCopy(_ headers: [String: String]) -> Bool {
-        headers[Header.attempts] != nil || headers[Header.replays] != nil || headers[Header.deferrals] != nil
+    /// Whether the header of this name makes a message the copy of another.
+    static func isMark(_ name: String) -> Bool {
+        name == Header.attempts || name == Header.replays || name == Header.deferrals
     }
 
     /// Whoever sends a request may write what he likes: numbers stay where they can be counted on.
@@ -71,7 +71,7 @@ extension Delivery {
     /// log-in as `transport`. Anybody else could claim anything, and is not the sender either: whoever replays a
     /// stranger's letter does not lend it his rights.
     func sender(over transport: any Transport) -> String? {
-        guard RequestTrail.isCopy(self.headers) else { return self.userID }
+        guard self.isCopy else { return self.userID }
         guard let userID, transport.users.contains(userID) else { return nil }
         return RequestTrail(self.headers).user
     }

@@ -10,53 +10,61 @@ final class InFlight: Sendable {
         case expired
     }
 
-    /// A task that is running.
+    /// A request that is running.
     ///
-    /// It has a lock of its own, because cancelling runs what the handler has put there for that case: other requests must
-    /// not wait for it.
-    private final class RunningTask: Sendable {
+    /// The handle on its task has a lock of its own, because cancelling runs what the handler has put there for that case:
+    /// other requests must not wait for it.
+    ///
+    /// `@unchecked Sendable`: what changes is touched only under the table's lock, but for `handle`.
+    final class Running: @unchecked Sendable {
         /// `@unchecked Sendable`: `UnsafeCurrentTask.cancel()` may be called from any thread while the task lives, and the
         /// task takes itself out of `handle`, under its lock, before it ends.
         private struct Handle: @unchecked Sendable {
             let task: UnsafeCurrentTask
         }
 
+        fileprivate let messageID: String?
+        /// When it is cancelled.
+        fileprivate let expiry: ContinuousClock.Instant?
+        /// Whom to tell, and when, that the request was taken.
+        fileprivate var announcement: (address: ReplyAddress, due: ContinuousClock.Instant)?
+        fileprivate var withdrawal: Withdrawal?
+        /// Its place among all that run.
+        fileprivate var index = 0
         private let handle: Mutex<Handle?>
 
-        init(_ task: UnsafeCurrentTask?) {
+        fileprivate init(
+            _ task: UnsafeCurrentTask?,
+            messageID: String?,
+            announcement: (address: ReplyAddress, due: ContinuousClock.Instant)?,
+            expiry: ContinuousClock.Instant?
+        ) {
             self.handle = Mutex(task.map(Handle.init))
+            self.messageID = messageID
+            self.announcement = announcement
+            self.expiry = expiry
         }
 
-        func cancel() {
+        /// When something is to be done about it.
+        fileprivate var due: ContinuousClock.Instant? {
+            let expiry = self.withdrawal == nil ? self.expiry : nil
+            guard let due = self.announcement?.due else { return expiry }
+            return expiry.map { min($0, due) } ?? due
+        }
+
+        fileprivate func cancel() {
             self.handle.withLock { $0?.task.cancel() }
         }
 
-        func end() {
+        fileprivate func end() {
             self.handle.withLock { $0 = nil }
         }
     }
 
-    private struct Entry {
-        let task: RunningTask
-        let messageID: String?
-        /// Whom to tell, and when, that the request was taken.
-        var announcement: (address: ReplyAddress, due: ContinuousClock.Instant)?
-        /// When it is cancelled.
-        let expiry: ContinuousClock.Instant?
-        var withdrawal: Withdrawal?
-
-        /// When something is to be done about it.
-        var due: ContinuousClock.Instant? {
-            let expiry = self.withdrawal == nil ? self.expiry : nil
-            guard let announcement else { return expiry }
-            return expiry.map { min($0, announcement.due) } ?? announcement.due
-        }
-    }
-
     private struct State {
-        var entries: [UInt64: Entry] = [:]
-        var byMessageID: [String: UInt64] = [:]
-        var next: UInt64 = 0
+        /// All that run, in no order.
+        var running: [Running] = []
+        var byMessageID: [String: Running] = [:]
         /// Calls that were cancelled before they were started here.
         var withdrawn: Set<String> = []
         /// The ids of `withdrawn` in the order they came; the oldest is overwritten at `oldest`.
@@ -87,7 +95,7 @@ final class InFlight: Sendable {
     }
 
     /// How many requests run.
-    var count: Int { self.state.withLock(\.entries.count) }
+    var count: Int { self.state.withLock(\.running.count) }
 
     /// Notes that the current task begins to run a request.
     ///
@@ -95,37 +103,45 @@ final class InFlight: Sendable {
     ///   - messageID: The call's id; `nil` for a cast.
     ///   - announceTo: Whom to tell who took it, if the caller wants to know.
     ///   - expiry: When the task is to be cancelled; `nil` for never.
-    /// - Returns: The key for ``end(_:)``.
-    func begin(messageID: String?, announceTo: ReplyAddress?, expiry: ContinuousClock.Instant?) -> UInt64 {
+    /// - Returns: What is to be given to ``end(_:)``.
+    func begin(messageID: String?, announceTo: ReplyAddress?, expiry: ContinuousClock.Instant?) -> Running {
         let announcement = announceTo.map { ($0, self.clock.now + Self.announceAfter) }
-        let task = withUnsafeCurrentTask { RunningTask($0) }
-        let (key, isWithdrawn) = self.state.withLock { state in
-            let key = state.next
-            state.next += 1
-            var entry = Entry(task: task, messageID: messageID, announcement: announcement, expiry: expiry)
-            if let messageID {
-                state.byMessageID[messageID] = key
-                // It was cancelled on its way here.
-                if state.withdrawn.remove(messageID) != nil { entry.withdrawal = .cancelled }
-            }
-            state.entries[key] = entry
-            if entry.withdrawal == nil, let due = entry.due { self.arm(&state, for: due) }
-            return (key, entry.withdrawal != nil)
+        let request = withUnsafeCurrentTask { task in
+            Running(task, messageID: messageID, announcement: announcement, expiry: expiry)
         }
-        if isWithdrawn { task.cancel() }
-        return key
+        let isWithdrawn = self.state.withLock { state in
+            request.index = state.running.count
+            state.running.append(request)
+            if let messageID {
+                state.byMessageID[messageID] = request
+                // It was cancelled on its way here.
+                if !state.withdrawn.isEmpty, state.withdrawn.remove(messageID) != nil {
+                    request.withdrawal = .cancelled
+                    return true
+                }
+            }
+            if let due = request.due { self.arm(&state, for: due) }
+            return false
+        }
+        if isWithdrawn { request.cancel() }
+        return request
     }
 
     /// Notes that a request has ended; answers why, if it was cancelled here.
-    func end(_ key: UInt64) -> Withdrawal? {
-        let entry = self.state.withLock { state -> Entry? in
-            guard let entry = state.entries.removeValue(forKey: key) else { return nil }
-            if let id = entry.messageID, state.byMessageID[id] == key { state.byMessageID[id] = nil }
+    func end(_ request: Running) -> Withdrawal? {
+        let withdrawal = self.state.withLock { state in
+            if let last = state.running.popLast(), last !== request {
+                last.index = request.index
+                state.running[last.index] = last
+            }
+            if let id = request.messageID, let other = state.byMessageID.removeValue(forKey: id), other !== request {
+                state.byMessageID[id] = other
+            }
             // The timer is left to fire in vain: calls that follow one another closely would pay for each.
-            return entry
+            return request.withdrawal
         }
-        entry?.task.end()
-        return entry?.withdrawal
+        request.end()
+        return withdrawal
     }
 
     /// Cancels a call; one that is not here is not started if it still comes.
@@ -133,17 +149,16 @@ final class InFlight: Sendable {
     /// - Parameter messageID: The call's id.
     /// - Returns: Whether it was running here.
     func cancel(_ messageID: String) -> Bool {
-        let task = self.state.withLock { state -> RunningTask? in
-            guard let key = state.byMessageID[messageID], var entry = state.entries[key] else {
+        let request = self.state.withLock { state -> Running? in
+            guard let request = state.byMessageID[messageID] else {
                 Self.withdraw(messageID, &state)
                 return nil
             }
-            entry.withdrawal = .cancelled
-            state.entries[key] = entry
-            return entry.task
+            request.withdrawal = .cancelled
+            return request
         }
-        task?.cancel()
-        return task != nil
+        request?.cancel()
+        return request != nil
     }
 
     private static func withdraw(_ messageID: String, _ state: inout State) {
@@ -160,9 +175,8 @@ final class InFlight: Sendable {
     /// Whether a call was cancelled: before it was started, or while it runs.
     func isWithdrawn(_ messageID: String) -> Bool {
         self.state.withLock { state in
-            if state.withdrawn.contains(messageID) { return true }
-            guard let key = state.byMessageID[messageID] else { return false }
-            return state.entries[key]?.withdrawal != nil
+            if !state.withdrawn.isEmpty, state.withdrawn.contains(messageID) { return true }
+            return state.byMessageID[messageID]?.withdrawal != nil
         }
     }
 
@@ -187,32 +201,30 @@ final class InFlight: Sendable {
 
     private func handleDue() async {
         let now = self.clock.now
-        let (addresses, expired): ([ReplyAddress], [RunningTask]) = self.state.withLock { state in
+        let (addresses, expired): ([ReplyAddress], [Running]) = self.state.withLock { state in
             var addresses: [ReplyAddress] = []
-            var expired: [RunningTask] = []
+            var expired: [Running] = []
             var next: ContinuousClock.Instant?
-            for (key, var entry) in state.entries {
-                if let announcement = entry.announcement, announcement.due <= now {
+            for request in state.running {
+                if let announcement = request.announcement, announcement.due <= now {
                     addresses.append(announcement.address)
-                    entry.announcement = nil
-                    state.entries[key] = entry
+                    request.announcement = nil
                 }
-                if entry.withdrawal == nil, let expiry = entry.expiry, expiry <= now {
-                    entry.withdrawal = .expired
-                    state.entries[key] = entry
-                    expired.append(entry.task)
+                if request.withdrawal == nil, let expiry = request.expiry, expiry <= now {
+                    request.withdrawal = .expired
+                    expired.append(request)
                 }
-                if let due = entry.due { next = next.map { min($0, due) } ?? due }
+                if let due = request.due { next = next.map { min($0, due) } ?? due }
             }
             // The timer is this one, or one that replaced it while it fired; there must not be two.
             state.timer?.cancel()
             state.timer = nil
             state.armedFor = nil
             // All were looked at: where they are many, the next look may be a little late.
-            if let next { self.arm(&state, for: max(next, now + .microseconds(2 * state.entries.count))) }
+            if let next { self.arm(&state, for: max(next, now + .microseconds(2 * state.running.count))) }
             return (addresses, expired)
         }
-        for task in expired { task.cancel() }
+        for request in expired { request.cancel() }
         guard !addresses.isEmpty else { return }
         // Not in the timer's task, which may just have been cancelled; each announcement is bounded in time.
         await Task(executorPreference: preferredTaskExecutor) { [announce] in

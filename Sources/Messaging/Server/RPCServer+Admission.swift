@@ -16,7 +16,7 @@ extension RPCServer {
         }
 
         /// Whether the caller understands what oslo's clients do not.
-        var isFromOurClient: Bool { self.delivery.headers[MessageHeader.caller] != nil }
+        var isFromOurClient: Bool { self.delivery.isFromOurClient }
     }
 
     /// A request that will not be run, and whose caller can be told.
@@ -26,16 +26,16 @@ extension RPCServer {
         let address: ReplyAddress
     }
 
-    /// What workers do.
+    /// What workers do; the rare cases are indirect, so that the usual one is passed on as a reference.
     enum Work: Sendable {
         case run(Job)
-        case refuse(Refusal)
+        indirect case refuse(Refusal)
         /// A copy that is refused: it is kept among the dead letters.
-        case park(RefusedCopy)
+        indirect case park(RefusedCopy)
         /// Rejected without being queued again, as oslo does: the broker may dead-letter it. Needs no slot.
-        case reject([Delivery])
+        indirect case reject([Delivery])
         /// A reply that was not taken, which is offered again. Needs no slot.
-        case insist(ReplyPayload, ReplyAddress, deadline: ContinuousClock.Instant?)
+        case insist(Answer)
     }
 
     private enum Verdict {

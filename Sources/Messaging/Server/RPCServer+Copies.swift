@@ -13,7 +13,7 @@ extension RPCServer {
 
     /// A refused request that is not to be dropped: a copy was accepted before, and nobody else has it.
     func refusedCopy(_ delivery: Delivery, _ request: RequestPayload?, _ failure: RemoteFailure) -> RefusedCopy? {
-        guard self.side == .work, RequestTrail.isCopy(delivery.headers) else { return nil }
+        guard self.side == .work, delivery.isCopy else { return nil }
         return RefusedCopy(delivery: delivery, request: request, failure: failure)
     }
 

@@ -10,15 +10,18 @@ extension RPCServer {
         if job.handler.delivery.isAtLeastOnce { return await self.serveAtLeastOnce(job, listener: listener) }
         let address = ReplyAddress(messageID: job.request.messageID, queue: job.request.replyQueue)
         let deadline = self.deadline(of: job.delivery)
-        let key = self.inFlight.begin(
+        let running = self.inFlight.begin(
             messageID: job.request.messageID,
             announceTo: job.isFromOurClient ? address : nil,
             expiry: job.isFromOurClient ? deadline : nil
         )
-        let outcome = await self.withHeartbeats(to: address, for: job) {
-            await self.execute(job, deadline: deadline)
+        let outcome: ReplyPayload
+        if address != nil, job.request.monitorInterval != nil {
+            outcome = await self.withHeartbeats(to: address, for: job) { await self.execute(job, deadline: deadline) }
+        } else {
+            outcome = await self.execute(job, deadline: deadline)
         }
-        let withdrawal = self.inFlight.end(key)
+        let withdrawal = self.inFlight.end(running)
         guard let address, withdrawal == nil else {
             self.freeSlot()
             return
@@ -37,16 +40,16 @@ extension RPCServer {
     /// that has vanished must not keep others waiting.
     func reply(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?) async {
         guard !Task.isCancelled else { return await self.replyAtTheEnd(reply, to: address, deadline: deadline) }
-        let slot = HeldSlot(self)
+        let answer = Answer(reply, to: address, deadline: deadline, from: self)
         self.intake.beginReply()
-        self.replySender.post(reply, to: address, deadline: deadline) {
-            slot.free()
+        self.replySender.post(answer) {
+            answer.freeSlot()
         } completion: { isDone in
-            slot.free()
+            answer.freeSlot()
             if isDone {
                 self.intake.endReply()
             } else {
-                self.intake.add(.insist(reply, address, deadline: deadline))
+                self.intake.add(.insist(answer))
             }
         }
     }
@@ -181,16 +184,24 @@ struct TimeLimitExceeded: Error, RemoteFailureConvertible {
     var isExpected: Bool { false }
 }
 
-/// A request's slot, which is given back once.
-private final class HeldSlot: Sendable {
+/// A reply on its way, and the slot of its request.
+///
+/// The slot is given back once, when the reply is written or it is known that it was not.
+final class Answer: Sendable {
+    let reply: ReplyPayload
+    let address: ReplyAddress
+    let deadline: ContinuousClock.Instant?
     private let server: RPCServer
     private let isFree = Atomic(false)
 
-    init(_ server: RPCServer) {
+    init(_ reply: ReplyPayload, to address: ReplyAddress, deadline: ContinuousClock.Instant?, from server: RPCServer) {
+        self.reply = reply
+        self.address = address
+        self.deadline = deadline
         self.server = server
     }
 
-    func free() {
+    func freeSlot() {
         if !self.isFree.exchange(true, ordering: .relaxed) { self.server.freeSlot() }
     }
 }

@@ -291,8 +291,8 @@ public final class RPCServer: Sendable {
             case .refuse(let refusal): await self.answer(refusal)
             case .park(let copy): await self.park(copy, listener: listener)
             case .reject(let malformed): await listener.reject(malformed, requeue: false)
-            case .insist(let reply, let address, let deadline):
-                await self.replySender.insist(on: reply, to: address, deadline: deadline)
+            case .insist(let answer):
+                await self.replySender.insist(on: answer.reply, to: answer.address, deadline: answer.deadline)
                 self.intake.endReply()
             }
             // A handler was cancelled, and its task with it: that is not for the next one.

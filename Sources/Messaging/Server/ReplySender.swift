@@ -125,27 +125,23 @@ final class ReplySender: Sendable {
     /// Offers a reply once, without waiting for what becomes of it.
     ///
     /// - Parameters:
-    ///   - reply: The reply.
-    ///   - address: Where it goes.
-    ///   - deadline: When the caller gives up; `nil` where that is not known.
+    ///   - answer: The reply, and where it goes.
     ///   - onWritten: Called when it is written, if it ever is.
     ///   - completion: Called once, with whether it is done: sent, or not to be sent by another try.
     func post(
-        _ reply: ReplyPayload,
-        to address: ReplyAddress,
-        deadline: ContinuousClock.Instant?,
+        _ answer: Answer,
         onWritten: @escaping @Sendable () -> Void,
         completion: @escaping @Sendable (Bool) -> Void
     ) {
-        var options = SendOptions(isMandatory: true, deadline: self.limit(deadline), lane: self.lane)
+        var options = SendOptions(isMandatory: true, deadline: self.limit(answer.deadline), lane: self.lane)
         options.confirmation = .patient
         self.transport.post(
-            Message(body: reply.encoded(messageID: address.messageID)),
-            to: .queue(address.queue),
+            Message(body: answer.reply.encoded(messageID: answer.address.messageID)),
+            to: .queue(answer.address.queue),
             options: options,
             onWritten: onWritten
         ) { error in
-            completion(self.attempt(to: address, endedWith: error) == .done)
+            completion(self.attempt(to: answer.address, endedWith: error) == .done)
         }
     }
 

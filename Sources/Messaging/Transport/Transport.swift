@@ -287,6 +287,9 @@ public struct Delivery: Sendable {
         let timeToLive: Duration?
         let isRedelivered: Bool
         let receivedAt: ContinuousClock.Instant
+        /// What the headers say that is asked several times.
+        let isCopy: Bool
+        let isFromOurClient: Bool
 
         init(
             body: [UInt8],
@@ -310,6 +313,14 @@ public struct Delivery: Sendable {
             self.timeToLive = timeToLive
             self.isRedelivered = isRedelivered
             self.receivedAt = receivedAt
+            var isCopy = false
+            var isFromOurClient = false
+            for name in headers.keys {
+                isCopy = isCopy || RequestTrail.isMark(name)
+                isFromOurClient = isFromOurClient || name == MessageHeader.caller
+            }
+            self.isCopy = isCopy
+            self.isFromOurClient = isFromOurClient
         }
     }
 
@@ -334,6 +345,10 @@ public struct Delivery: Sendable {
     public var isRedelivered: Bool { self.content.isRedelivered }
     /// When it arrived here.
     public var receivedAt: ContinuousClock.Instant { self.content.receivedAt }
+    /// Whether it is the copy of another message.
+    var isCopy: Bool { self.content.isCopy }
+    /// Whether its sender understands what oslo's clients do not.
+    var isFromOurClient: Bool { self.content.isFromOurClient }
     /// What the transport needs to settle the message.
     public let token: Token
 
