@@ -58,7 +58,7 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         var isLent = false
         /// The loop's thread is back, and waits for the one that stands in.
         var isHeldUp = false
-        /// How often it was lent since it last did something itself.
+        /// How often it was lent since it last did something itself; the maximum in a burst.
         var loans = 0
         var tasks = TaskBacklog()
         /// Whether ``LoopWatch`` looks after it.
@@ -74,8 +74,10 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         case none, wake, start, lend, cork
     }
 
-    /// A burst is better done by the loop's thread, which writes many messages at once.
+    /// A burst is better done by the loop's thread, which writes many messages at once: so many loans make one.
     private static let maximumLoans = 8
+    /// As many pieces of work at once mean that the burst goes on.
+    private static let burst = 4
 
     let shared = Mutex(Shared())
     private let threadID = Atomic<UInt>(0)
@@ -147,8 +149,8 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
             }
             guard shared.isAtRest else { return .none }
             if mayStandIn, self.wakeDescriptor >= 0 {
-                if shared.isCorked { return .none }
                 if let thread, thread.loop !== self {
+                    guard !shared.isCorked else { return .none }
                     shared.isCorked = true
                     return .cork
                 }
@@ -272,7 +274,7 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
     private func takeOver() {
         self.awaitReturn { shared in
             shared.isWaiting = false
-            shared.loans = 0
+            shared.loans = shared.work.count < Self.burst ? 0 : Self.maximumLoans
             swap(&self.batch, &shared.work)
         }
         self.threadID.store(Self.currentThreadID, ordering: .relaxed)
