@@ -53,7 +53,8 @@ extension AMQPChannel {
     ///     memory than the connection takes.
     ///   - completion: Called once with the outcome, which is that of `publish`.
     ///
-    ///   Both are called on the connection's thread, or here and now, and must not block.
+    ///   Both are called on the connection's thread, or here and now, as are those of other messages: they must not
+    ///   block, and not ask for a lock that the caller of `post` holds.
     /// - Returns: The message on its way.
     @discardableResult
     public func post(

@@ -3,38 +3,38 @@ import Synchronization
 
 /// Tasks that a loop's thread has woken and that it runs itself.
 struct TaskBacklog {
-    private var jobs: [UnownedJob] = []
-    private var head = 0
+    private var jobs = Queue<UnownedJob>()
     /// How many were taken out; by it is seen whether one takes long.
     private(set) var started: UInt64 = 0
+    /// Whether the one that was taken out last runs.
+    private(set) var runsOne = false
     /// Until when tasks are not for this thread, in nanoseconds of the monotonic clock: they take too long.
     var bannedUntil: UInt64 = 0
 
-    var isEmpty: Bool { self.head == self.jobs.count }
+    var isEmpty: Bool { self.jobs.isEmpty }
 
     mutating func append(_ job: UnownedJob) {
         self.jobs.append(job)
     }
 
+    /// Takes out the next one, which is to be run at once.
     mutating func next() -> UnownedJob? {
-        guard self.head < self.jobs.count else { return nil }
-        self.started += 1
-        defer {
-            self.head += 1
-            if self.head == self.jobs.count {
-                self.jobs.removeAll(keepingCapacity: true)
-                self.head = 0
-            }
-        }
-        return self.jobs[self.head]
+        let job = self.jobs.popFirst()
+        self.runsOne = job != nil
+        if self.runsOne { self.started += 1 }
+        return job
     }
 
-    mutating func removeAll() -> [UnownedJob] {
-        defer {
-            self.jobs = []
-            self.head = 0
-        }
-        return Array(self.jobs[self.head...])
+    /// Notes that the thread runs none any more.
+    mutating func rest() {
+        self.runsOne = false
+    }
+
+    /// Takes all out, and takes none for a while.
+    mutating func ban(until instant: UInt64) -> [UnownedJob] {
+        self.bannedUntil = instant
+        self.runsOne = false
+        return self.jobs.drain()
     }
 }
 
@@ -136,9 +136,14 @@ extension AMQPEventLoop {
             return (first, shared.isServing, first != nil && !shared.isWatched)
         }
         guard isNeeded else { return true }
-        if isUnknown { LoopWatch.shared.watch(self) }
         if let first {
-            guard self.run(first, as: thread) else { return false }
+            if isUnknown, !LoopWatch.shared.watch(self) {
+                // A task that nobody looks after is not run here.
+                let others = self.shared.withLock { $0.tasks.ban(until: Self.now + Self.banTime) }
+                for job in [first] + others { globalConcurrentExecutor.enqueue(job) }
+            } else if !self.run(first, as: thread) {
+                return false
+            }
         }
         for loop in self.shared.withLock({ shared in
             defer { shared.corked.removeAll(keepingCapacity: true) }
@@ -170,11 +175,8 @@ extension AMQPEventLoop {
             let (isOurs, banned) = self.shared.withLock { shared in
                 next = nil
                 guard shared.thread === thread else { return (false, [UnownedJob]()) }
-                if areLong {
-                    shared.tasks.bannedUntil = now + Self.banTime
-                    return (true, shared.tasks.removeAll())
-                }
-                if !isOver { next = shared.tasks.next() }
+                if areLong { return (true, shared.tasks.ban(until: now + Self.banTime)) }
+                if isOver { shared.tasks.rest() } else { next = shared.tasks.next() }
                 return (true, [])
             }
             for job in banned { globalConcurrentExecutor.enqueue(job) }
@@ -196,20 +198,25 @@ extension AMQPEventLoop {
     /// Gives the loop another thread, which is to be started, if its own still runs the task that was the last of
     /// `started`; answers whether it did.
     ///
-    /// The old thread finds out when the task returns, and ends.
+    /// The old thread finds out when the task returns, and ends. It must be within a task: elsewhere it may wait for the
+    /// one that stands in, and a wake that is meant for the new thread would be taken by it.
     func relieve(_ started: UInt64) -> Bool {
-        self.shared.withLock { shared in
-            guard shared.isServing, !shared.isLent, shared.tasks.started == started else { return false }
+        let backlog = self.shared.withLock { shared -> [UnownedJob]? in
+            guard shared.tasks.runsOne, !shared.isLent, shared.tasks.started == started else { return nil }
             shared.isServing = false
             shared.thread = LoopThread(self)
-            return true
+            // Where one blocks the next ones may as well.
+            return shared.tasks.ban(until: Self.now + Self.banTime)
         }
+        guard let backlog else { return false }
+        for job in backlog { globalConcurrentExecutor.enqueue(job) }
+        return true
     }
 
     /// Ends the watch, unless the thread runs tasks just now.
     func unwatch() -> Bool {
         self.shared.withLock { shared in
-            guard !shared.isServing else { return false }
+            guard !shared.tasks.runsOne else { return false }
             shared.isWatched = false
             return true
         }

@@ -328,7 +328,7 @@ final class AMQPEventLoop: SerialExecutor, @unchecked Sendable {
         }
         let hasClient = self.client != nil
         let goesOn = self.shared.withLock { shared in
-            if !shared.work.isEmpty || !shared.tasks.isEmpty || interest.hasBufferedInput {
+            if !shared.work.isEmpty || !shared.tasks.isEmpty || !shared.corked.isEmpty || interest.hasBufferedInput {
                 timeout = 0
             } else if !hasClient {
                 // Under the lock: the next job finds no thread and starts one.

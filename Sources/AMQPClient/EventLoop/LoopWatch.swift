@@ -11,7 +11,7 @@ final class LoopWatch: Sendable {
         let loop: AMQPEventLoop
         /// How many tasks the loop had started when it was last looked at, and whether it was running one.
         var started: UInt64 = 0
-        var isServing = false
+        var runsTask = false
         /// How often in a row it had started none.
         var rests = 0
         /// Whether a thread is still to be started for it.
@@ -33,19 +33,21 @@ final class LoopWatch: Sendable {
     private let state = Mutex(State())
 
     /// Looks after a loop until it has rested for a while, and sets its `isWatched` to false then.
-    func watch(_ loop: AMQPEventLoop) {
+    ///
+    /// - Returns: Whether it does; not where the system has no thread left.
+    func watch(_ loop: AMQPEventLoop) -> Bool {
         let isFirst = self.state.withLock { state in
             state.arrivals.append(loop)
             defer { state.isRunning = true }
             return !state.isRunning
         }
-        if isFirst, !PosixThread.start(name: "amqp-watch", { self.run() }) {
-            self.state.withLock { state in
-                state.isRunning = false
-                for loop in state.arrivals { loop.shared.withLock { $0.isWatched = false } }
-                state.arrivals = []
-            }
+        if !isFirst || PosixThread.start(name: "amqp-watch", { self.run() }) { return true }
+        self.state.withLock { state in
+            state.isRunning = false
+            for loop in state.arrivals { loop.shared.withLock { $0.isWatched = false } }
+            state.arrivals = []
         }
+        return false
     }
 
     private func run() {
@@ -60,7 +62,7 @@ final class LoopWatch: Sendable {
             guard goesOn else { return }
             usleep(Self.interval)
             for index in loops.indices { Self.look(at: &loops[index]) }
-            loops.removeAll { $0.rests > Self.patience && $0.loop.unwatch() }
+            loops.removeAll { !$0.isOrphan && $0.rests > Self.patience && $0.loop.unwatch() }
         }
     }
 
@@ -71,15 +73,15 @@ final class LoopWatch: Sendable {
             watched.isOrphan = !loop.startThread()
             return
         }
-        let (started, isServing) = loop.shared.withLock { ($0.tasks.started, $0.isServing) }
+        let (started, runsTask) = loop.shared.withLock { ($0.tasks.started, $0.tasks.runsOne) }
         if started != watched.started {
             watched.rests = 0
-        } else if isServing, watched.isServing {
+        } else if runsTask, watched.runsTask {
             watched.isOrphan = loop.relieve(started) && !loop.startThread()
         } else {
             watched.rests += 1
         }
         watched.started = started
-        watched.isServing = isServing
+        watched.runsTask = runsTask
     }
 }
