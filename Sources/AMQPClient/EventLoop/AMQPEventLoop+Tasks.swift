@@ -65,24 +65,23 @@ final class LoopThread: Sendable {
         self.loop = loop
     }
 
-    private static let key: pthread_key_t = {
+    /// Nil where the process has no key left: then no task finds a loop's thread, and the shared pool runs them all.
+    private static let key: pthread_key_t? = {
         var key = pthread_key_t()
-        let status = unsafe pthread_key_create(&key, nil)
-        precondition(status == 0, "the process has no key left for thread-specific data")
-        return key
+        return unsafe pthread_key_create(&key, nil) == 0 ? key : nil
     }()
 
     /// The loop's thread that the caller is on.
     static var current: LoopThread? {
-        guard let pointer = unsafe pthread_getspecific(Self.key) else { return nil }
+        guard let key, let pointer = unsafe pthread_getspecific(key) else { return nil }
         return unsafe Unmanaged<LoopThread>.fromOpaque(pointer).takeUnretainedValue()
     }
 
     /// Is the current thread for the time of `body`.
     func begin(_ body: () -> Void) {
-        unsafe pthread_setspecific(Self.key, Unmanaged.passUnretained(self).toOpaque())
+        if let key = Self.key { unsafe pthread_setspecific(key, Unmanaged.passUnretained(self).toOpaque()) }
         body()
-        pthread_setspecific(Self.key, nil)
+        if let key = Self.key { pthread_setspecific(key, nil) }
     }
 }
 
