@@ -60,7 +60,7 @@ let package = Package(
         ),
         .testTarget(
             name: "AMQPClientTests",
-            dependencies: ["AMQPClient", "TestSupport", logging],
+            dependencies: ["AMQPClient", "FaultHarness", "TestSupport", logging],
             swiftSettings: settings
         ),
         .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
@@ -88,6 +88,31 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        // What hurts a connection, a broker or a process, and counts what becomes of the messages.
+        .target(
+            name: "FaultHarness",
+            dependencies: ["AMQPClient", "Messaging", "MessagingRabbitMQ", "TestSupport", logging],
+            path: "Tests/FaultHarness",
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "FaultTests",
+            dependencies: [
+                "AMQPClient", "FaultHarness", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceDatabase",
+                "ServiceRuntime", "TestSupport", "VolumeService", logging, grdb,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+        // What takes minutes: clusters, partitions, storms and the soak; run by scripts/faults.
+        .testTarget(
+            name: "LongFaultTests",
+            dependencies: [
+                "AMQPClient", "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime",
+                "TestSupport", logging, grdb,
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "MessagingTesting", dependencies: ["Messaging"], swiftSettings: settings),
         .target(
             name: "ServiceRuntime",

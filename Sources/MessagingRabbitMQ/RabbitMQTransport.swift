@@ -28,9 +28,9 @@ public final class RabbitMQTransport: Transport {
     private let configuration: RabbitMQConfiguration
     private let topology: Topology
     private let logger: Logger
-    private let consuming: AMQPConnection
-    private let publishing: AMQPConnection
-    private let control: AMQPConnection
+    let consuming: AMQPConnection
+    let publishing: AMQPConnection
+    let control: AMQPConnection
     private let consumingIsOpen: Once<Void>
     private let publisher: Once<Publisher>
     private let controlPublisher: Once<Publisher>

@@ -1,3 +1,4 @@
+import FaultHarness
 import Testing
 
 @testable import AMQPClient

@@ -1,4 +1,5 @@
 import AMQPClient
+import FaultHarness
 import Logging
 import TestSupport
 import Testing

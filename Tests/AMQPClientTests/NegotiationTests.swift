@@ -1,3 +1,4 @@
+import FaultHarness
 import Logging
 import Synchronization
 import TestSupport

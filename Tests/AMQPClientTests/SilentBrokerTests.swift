@@ -1,4 +1,5 @@
 import AMQPClient
+import FaultHarness
 import Glibc
 import Logging
 import TestSupport

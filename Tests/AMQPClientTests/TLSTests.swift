@@ -1,4 +1,5 @@
 import AMQPClient
+import FaultHarness
 import Foundation
 import Logging
 import TestSupport

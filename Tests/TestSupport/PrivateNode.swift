@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 
 /// A RabbitMQ node of one test, which may be stopped, killed and started again.
 public struct PrivateNode: Sendable {
@@ -55,6 +56,23 @@ public struct PrivateNode: Sendable {
     public func kill() async throws {
         _ = try await Self.script(["kill", self.directory])
     }
+
+    /// The broker's process.
+    public var processID: Int32 {
+        get throws {
+            let text = try String(contentsOfFile: "\(self.directory)/broker.pid", encoding: .utf8)
+            guard let id = Int32(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+                throw Failure(description: "no process id: \(text)")
+            }
+            return id
+        }
+    }
+
+    /// Stops the broker's process where it stands, as a machine does that is paged out: its sockets stay open.
+    public func freeze() throws { _ = Glibc.kill(try self.processID, SIGSTOP) }
+
+    /// Lets the broker's process go on.
+    public func thaw() throws { _ = Glibc.kill(try self.processID, SIGCONT) }
 
     /// Starts the node again, with its ports and data.
     public func start() async throws {

@@ -20,6 +20,11 @@ public protocol Transport: Sendable {
     /// `nil` for no such place: then they run wherever their tasks do.
     var taskExecutor: (any TaskExecutor)? { get }
 
+    /// Whether messages can come and go at present; `ready` where a transport cannot be in trouble.
+    ///
+    /// Answered at once, from what is known.
+    var readiness: Readiness { get }
+
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
     /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
@@ -107,6 +112,8 @@ extension Transport {
     public var users: Set<String> { [] }
     /// None.
     public var taskExecutor: (any TaskExecutor)? { nil }
+    /// Never in trouble.
+    public var readiness: Readiness { .ready }
 }
 
 /// A server's hold on its queues.

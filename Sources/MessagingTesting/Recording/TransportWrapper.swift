@@ -19,6 +19,9 @@ extension TransportWrapper {
     /// Where the wrapped transport's tasks run best.
     public var taskExecutor: (any TaskExecutor)? { self.wrapped.taskExecutor }
 
+    /// Whether the wrapped transport works.
+    public var readiness: Readiness { self.wrapped.readiness }
+
     /// Opens the wrapped transport's reply queue.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {
         try await self.wrapped.openReplyQueue(deadline: deadline)

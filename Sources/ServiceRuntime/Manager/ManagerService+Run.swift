@@ -8,7 +8,7 @@ extension ManagerService {
     /// - Throws: `ServiceError`: `startFailed` where the manager did not become ready, `invalidPeriodicTask`; `RPCError`
     ///   where the queues cannot be opened. Nothing is left open then.
     public func run() async throws {
-        defer { self.readiness.fulfil(false) }
+        defer { self.started.fulfil(false) }
         let tasks = try self.tasks.get()
         try await withGracefulShutdownHandler {
             let manager = self.manager
@@ -96,7 +96,7 @@ extension ManagerService {
             "ready",
             metadata: ["topic": "\(self.target.topic)", "host": "\(self.target.server ?? "")"]
         )
-        self.readiness.fulfil(true)
+        self.started.fulfil(true)
         await withTaskGroup(of: Void.self) { group in
             if let manager = manager as? any SchedulerDependentManager {
                 group.addTask { await self.publishChanges(of: manager) }

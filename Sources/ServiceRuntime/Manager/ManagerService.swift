@@ -27,8 +27,8 @@ public final class ManagerService: Service {
     let scheduler: SchedulerAPI
     let tasks: Result<PeriodicTaskContext, ServiceError>
     let stopped: Eventual<Void>
-    /// Comes when the service is ready, or when it has ended without.
-    let readiness = Eventual<Bool>()
+    /// Comes when the service has started, or when it has ended without.
+    let started = Eventual<Bool>()
 
     /// Creates a service; it starts with ``run()``.
     ///
@@ -116,14 +116,27 @@ public final class ManagerService: Service {
         }
     }
 
-    /// Whether the service is listening.
-    public var isReady: Bool { self.readiness.current == true && self.stopped.current == nil }
+    /// Whether the service can be reached at present and its manager is ready.
+    public var isReady: Bool { self.readiness.isReady }
+
+    /// Whether the service can be reached at present and its manager is ready, and why not.
+    ///
+    /// Not ready before the end of ``Manager/initHostWithRPC()``, while the broker is away or something that the service
+    /// declared there is being restored, and from the stop on. Answered at once, from what is known.
+    public var readiness: Readiness {
+        if self.stopped.current != nil { return .notReady("the service was stopped") }
+        return switch self.started.current {
+        case true: self.transport.readiness
+        case false: .notReady("the service has ended")
+        case nil: Readiness.notReady("the service is starting").and(self.transport.readiness)
+        }
+    }
 
     /// Waits until the service listens and its manager is ready.
     ///
     /// - Throws: `ServiceError`, code `stopped`, where it ended before; `CancellationError`.
     public func waitUntilReady() async throws {
-        guard let isReady = await self.readiness.wait() else { throw CancellationError() }
+        guard let isReady = await self.started.wait() else { throw CancellationError() }
         guard isReady else { throw ServiceError(.stopped, "\(self) ended before it was ready; run() says why") }
     }
 

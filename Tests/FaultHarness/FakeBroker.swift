@@ -4,19 +4,21 @@ import Synchronization
 /// A broker on a loopback port that does what a test writes, for what no real broker would do.
 ///
 /// Each connection is served by a thread of its own with blocking calls, bounded by a receive time-out.
-final class FakeBroker: Sendable {
+package final class FakeBroker: Sendable {
     /// The client is gone, or said nothing for too long.
-    struct Gone: Error {}
+    package struct Gone: Error {
+        package init() {}
+    }
 
     /// One connection of the client under test.
-    final class Peer {
-        let descriptor: Int32
+    package final class Peer {
+        package let descriptor: Int32
 
         init(_ descriptor: Int32) {
             self.descriptor = descriptor
         }
 
-        func send(_ bytes: [UInt8]) throws {
+        package func send(_ bytes: [UInt8]) throws {
             var rest = bytes[...]
             while !rest.isEmpty {
                 let count = rest.withUnsafeBytes { Glibc.send(self.descriptor, $0.baseAddress, $0.count, 0x4000) }
@@ -25,7 +27,7 @@ final class FakeBroker: Sendable {
             }
         }
 
-        func receive(_ count: Int) throws -> [UInt8] {
+        package func receive(_ count: Int) throws -> [UInt8] {
             var bytes: [UInt8] = []
             while bytes.count < count {
                 var part = [UInt8](repeating: 0, count: count - bytes.count)
@@ -36,7 +38,7 @@ final class FakeBroker: Sendable {
             return bytes
         }
 
-        func receiveFrame() throws -> (type: UInt8, channel: UInt16, payload: [UInt8]) {
+        package func receiveFrame() throws -> (type: UInt8, channel: UInt16, payload: [UInt8]) {
             let head = try self.receive(7)
             let size = head[3...6].reduce(0) { $0 << 8 | Int($1) }
             let rest = try self.receive(size + 1)
@@ -44,7 +46,7 @@ final class FakeBroker: Sendable {
         }
 
         /// The next method's class and number, heartbeats skipped.
-        func receiveMethod() throws -> (channel: UInt16, id: UInt32, arguments: [UInt8]) {
+        package func receiveMethod() throws -> (channel: UInt16, id: UInt32, arguments: [UInt8]) {
             while true {
                 let frame = try self.receiveFrame()
                 guard frame.type == 1 else { continue }
@@ -53,21 +55,21 @@ final class FakeBroker: Sendable {
             }
         }
 
-        func start(mechanisms: String = "PLAIN EXTERNAL") throws {
+        package func start(mechanisms: String = "PLAIN EXTERNAL") throws {
             _ = try self.receive(8)
             let arguments = [0, 9] + Wire.long(0) + Wire.longString(mechanisms) + Wire.longString("en_US")
             try self.send(Wire.method(0, 10, 10, arguments))
             _ = try self.receiveMethod()
         }
 
-        func tune(channelMax: UInt16 = 0, frameMax: UInt32 = 0, heartbeat: UInt16 = 0) throws {
+        package func tune(channelMax: UInt16 = 0, frameMax: UInt32 = 0, heartbeat: UInt16 = 0) throws {
             try self.send(
                 Wire.method(0, 10, 30, Wire.short(channelMax) + Wire.long(frameMax) + Wire.short(heartbeat))
             )
         }
 
         /// Log-in as a broker does it.
-        func logIn(channelMax: UInt16 = 0, frameMax: UInt32 = 0, heartbeat: UInt16 = 0) throws {
+        package func logIn(channelMax: UInt16 = 0, frameMax: UInt32 = 0, heartbeat: UInt16 = 0) throws {
             try self.start()
             try self.tune(channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat)
             _ = try self.receiveMethod()
@@ -78,7 +80,7 @@ final class FakeBroker: Sendable {
         /// Answers what a real broker would answer, until the client goes or the closure ends it by throwing.
         ///
         /// The closure is told of every method after its answer is sent.
-        func serve(_ body: (_ channel: UInt16, _ id: UInt32) throws -> Void = { _, _ in }) throws {
+        package func serve(_ body: (_ channel: UInt16, _ id: UInt32) throws -> Void = { _, _ in }) throws {
             while true {
                 let (channel, id, arguments) = try self.receiveMethod()
                 switch id {
@@ -101,28 +103,18 @@ final class FakeBroker: Sendable {
         }
     }
 
-    let port: Int
+    package let port: Int
     private let listener: Int32
     private let accepted = Mutex(0)
     /// How many connections there were.
-    var connections: Int { self.accepted.withLock { $0 } }
+    package var connections: Int { self.accepted.withLock { $0 } }
 
     /// Listens, and serves each connection with the closure, which gets its number, counted from 1.
-    init(_ body: @escaping @Sendable (_ peer: Peer, _ number: Int) throws -> Void) throws {
-        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    package init(_ body: @escaping @Sendable (_ peer: Peer, _ number: Int) throws -> Void) throws {
+        let (listener, port) = try Loopback.listen()
         self.listener = listener
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let isListening = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(listener, $0, length) == 0 && listen(listener, 16) == 0 && getsockname(listener, $0, &length) == 0
-            }
-        }
-        guard isListening else { throw Gone() }
-        self.port = Int(UInt16(bigEndian: address.sin_port))
-        Self.thread { [self] in
+        self.port = port
+        PosixThread.detach { [self] in
             while true {
                 let descriptor = accept(listener, nil, nil)
                 guard descriptor >= 0 else { return }
@@ -132,7 +124,7 @@ final class FakeBroker: Sendable {
                 }
                 var limit = timeval(tv_sec: 20, tv_usec: 0)
                 setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-                Self.thread {
+                PosixThread.detach {
                     do {
                         try body(Peer(descriptor), number)
                     } catch {
@@ -145,7 +137,7 @@ final class FakeBroker: Sendable {
     }
 
     /// Lends a fake broker; afterwards it accepts nothing any more.
-    static func with<Result>(
+    package static func with<Result>(
         _ script: @escaping @Sendable (_ peer: Peer, _ number: Int) throws -> Void,
         _ body: (_ broker: FakeBroker, _ url: String) async throws -> Result
     ) async throws -> Result {
@@ -155,26 +147,5 @@ final class FakeBroker: Sendable {
             close(broker.listener)
         }
         return try await body(broker, "amqp://127.0.0.1:\(broker.port)")
-    }
-
-    private final class Body {
-        let run: () -> Void
-        init(_ run: @escaping () -> Void) { self.run = run }
-    }
-
-    private static func thread(_ run: @escaping () -> Void) {
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(Body(run)).toOpaque()
-        pthread_create(
-            &thread,
-            nil,
-            { argument in
-                guard let argument else { return nil }
-                Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            },
-            context
-        )
-        pthread_detach(thread)
     }
 }

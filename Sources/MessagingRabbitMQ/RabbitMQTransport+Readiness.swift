@@ -1,0 +1,33 @@
+internal import AMQPClient
+public import Messaging
+
+extension RabbitMQTransport {
+    /// Whether the connections that are in use are open, and everything that was declared on them is confirmed.
+    ///
+    /// `degraded` where the broker takes no messages (a memory or disk alarm): what it hands out is still worked on and
+    /// acknowledged.
+    public var readiness: Readiness {
+        let connections = [("consuming", self.consuming), ("publishing", self.publishing), ("control", self.control)]
+        let used = connections.compactMap { role, connection in Readiness(connection, role: role) }
+        return used.isEmpty ? .notReady("the broker was not connected yet") : used.reduce(.ready) { $0.and($1) }
+    }
+}
+
+extension Readiness {
+    /// What a connection's state means for the transport; `nil` for one that is not used.
+    fileprivate init?(_ connection: AMQPConnection, role: String) {
+        switch connection.state {
+        case .idle:
+            // It was tried in vain, or nobody wanted it.
+            guard let error = connection.lastConnectError else { return nil }
+            self = .notReady("the \(role) connection was not made: \(error)")
+        case .connecting:
+            let reason = connection.lastConnectError.map { ": \($0)" } ?? ""
+            self = .notReady("the \(role) connection is being made\(reason)")
+        case .open: self = .ready
+        case .blocked(let reason): self = .degraded("the broker takes no messages: \(reason)")
+        case .recovering(let error): self = .notReady("the \(role) connection is being restored: \(error)")
+        case .closed: self = .notReady("the \(role) connection is closed")
+        }
+    }
+}

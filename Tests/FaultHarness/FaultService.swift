@@ -1,0 +1,240 @@
+import AMQPClient
+import Logging
+package import Messaging
+package import MessagingRabbitMQ
+import Synchronization
+
+/// A server and its callers, on transports of their own, whose messages are counted while something is broken.
+package final class FaultService: Sendable {
+    /// What is sent: the id by which the checker knows it.
+    package struct Item: Codable, Sendable, Equatable {
+        package var id: String
+
+        package init(_ id: String) {
+            self.id = id
+        }
+    }
+
+    /// Answers what it gets.
+    package static let echo = RPCMethod<Item, Item>("echo", since: "1.0")
+    /// Is done once or not at all.
+    package static let once = RPCMethod<Item, Void>("once", since: "1.0", delivery: .atMostOnce)
+    /// Is done, once confirmed.
+    package static let surely = RPCMethod<Item, Void>(
+        "surely",
+        since: "1.0",
+        delivery: .atLeastOnce(attempts: 100, backoff: .constant(.milliseconds(100)))
+    )
+
+    package let checker: Checker
+    package let server: RPCServer
+    package let serverTransport: RabbitMQTransport
+    package let clientTransport: RabbitMQTransport
+    /// Addresses the server by topic and host.
+    package let client: RPCClient
+    private let numbers = Mutex(0)
+    private let prefix: String
+
+    private init(
+        _ checker: Checker,
+        _ server: RPCServer,
+        _ serverTransport: RabbitMQTransport,
+        _ clientTransport: RabbitMQTransport,
+        _ client: RPCClient
+    ) {
+        self.checker = checker
+        self.server = server
+        self.serverTransport = serverTransport
+        self.clientTransport = clientTransport
+        self.client = client
+        self.prefix = client.target.server ?? ""
+    }
+
+    /// The settings of the tests: durable queues, short heartbeats.
+    package static func configuration(_ url: String) throws -> RabbitMQConfiguration {
+        var configuration = try RabbitMQConfiguration(url: url)
+        configuration.queueProfile = .durable
+        configuration.connection.heartbeat = .seconds(2)
+        return configuration
+    }
+
+    /// Lends a server that is ready, and a client that reaches the broker by a URL of its own, if there is one.
+    ///
+    /// Host and topic are the server's; without `waitsForServer` it may still be starting. Both transports have the settings of
+    /// ``configuration(_:)`` as changed by `configure`.
+    package static func with<Value: Sendable>(
+        _ url: String,
+        clientURL: String? = nil,
+        host: String = "host",
+        topic: String = "fault-\(UInt32.random(in: 0...UInt32.max))",
+        waitsForServer: Bool = true,
+        checker: Checker = Checker(),
+        configure: (inout RabbitMQConfiguration) -> Void = { _ in },
+        _ body: (FaultService) async throws -> Value
+    ) async throws -> Value {
+        var logger = Logger(label: "fault")
+        logger.logLevel = .error
+        var settings = try self.configuration(url)
+        configure(&settings)
+        var clientSettings = try self.configuration(clientURL ?? url)
+        configure(&clientSettings)
+        let serverTransport = RabbitMQTransport(settings, logger: logger)
+        let clientTransport = RabbitMQTransport(clientSettings, logger: logger)
+        let endpoint = RPCEndpoint {
+            self.echo.handled { _, item in
+                checker.executed(item.id)
+                return item
+            }
+            self.once.handled { _, item in
+                checker.executed(item.id)
+                checker.effect(item.id)
+            }
+            self.surely.handled { _, item in
+                checker.executed(item.id)
+                checker.effect(item.id)
+            }
+        }
+        let target = Target.topic(topic, server: host)
+        let server = RPCServer(serverTransport, target: target, endpoints: [endpoint], logger: logger)
+        let service = FaultService(
+            checker,
+            server,
+            serverTransport,
+            clientTransport,
+            RPCClient(clientTransport, target: target, logger: logger)
+        )
+        return try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await server.run() }
+            let outcome: Result<Value, any Error>
+            do {
+                if waitsForServer { try await service.untilReady(within: .seconds(30)) }
+                outcome = .success(try await body(service))
+            } catch {
+                outcome = .failure(error)
+            }
+            server.stop()
+            await clientTransport.close()
+            await serverTransport.close()
+            do {
+                try await group.waitForAll()
+            } catch {
+                // Of two errors the body's is the cause.
+                _ = try outcome.get()
+                throw error
+            }
+            return try outcome.get()
+        }
+    }
+
+    // MARK: Messages
+
+    private func newID() -> String {
+        let number = self.numbers.withLock {
+            $0 += 1
+            return $0
+        }
+        return "\(self.prefix)-\(number)"
+    }
+
+    /// Calls once, and notes how it ended; the error where there was one.
+    @discardableResult
+    package func call(timeout: Duration = .seconds(5)) async -> (any Error)? {
+        let item = Item(self.newID())
+        self.checker.offered(item.id, .call)
+        do {
+            let answer = try await self.client.prepare { $0.timeout = timeout }.call(Self.echo, item)
+            self.checker.ended(item.id, answer == item ? .reply : .failure("the answer to another call: \(answer.id)"))
+            return nil
+        } catch {
+            self.checker.ended(item.id, error.rpcCode == .timeout ? .deadline : .failure("\(error)"))
+            return error
+        }
+    }
+
+    /// Casts once, and notes whether it was confirmed; the error where there was one.
+    @discardableResult
+    package func cast(
+        _ method: RPCMethod<Item, Void> = FaultService.surely,
+        timeout: Duration = .seconds(10)
+    ) async -> (any Error)? {
+        let item = Item(self.newID())
+        self.checker.offered(item.id, method.delivery.isAtLeastOnce ? .atLeastOnce : .atMostOnce)
+        do {
+            try await self.client.prepare { $0.timeout = timeout }.cast(method, item)
+            self.checker.confirmed(item.id)
+            return nil
+        } catch {
+            if error.rpcCode == .connectionLost || error is CancellationError { self.checker.unknown(item.id) }
+            return error
+        }
+    }
+
+    /// Sends without end, until the task is cancelled: calls, and casts of both kinds, with a pause after each.
+    package func traffic(pause: Duration = .milliseconds(10)) async {
+        while !Task.isCancelled {
+            await self.call()
+            await self.cast(Self.surely)
+            await self.cast(Self.once)
+            // Cancelled: then it ends by the loop's condition.
+            try? await Task.sleep(for: pause)
+        }
+    }
+
+    // MARK: Waiting
+
+    /// Something did not come in time.
+    package struct TooLate: Error, CustomStringConvertible {
+        package let description: String
+
+        package init(description: String) {
+            self.description = description
+        }
+    }
+
+    /// How long it takes from now on until calls are answered again.
+    package func untilAnswered(within limit: Duration = .seconds(30)) async throws -> Duration {
+        let start = ContinuousClock.now
+        var last: (any Error)?
+        while .now - start < limit {
+            last = await self.call(timeout: .seconds(1))
+            guard let error = last else { return .now - start }
+            // What fails at once shall not be repeated in a tight loop.
+            if error.rpcCode != .timeout { try await Task.sleep(for: .milliseconds(10)) }
+        }
+        throw TooLate(description: "no answer within \(limit): \(last.map { "\($0)" } ?? "")")
+    }
+
+    /// How long it takes from now on until the server says that it is ready.
+    @discardableResult
+    package func untilReady(_ isReady: Bool = true, within limit: Duration) async throws -> Duration {
+        try await self.until(within: limit, "readiness \(isReady), but it is \(self.server.readiness)") {
+            self.server.readiness.isReady == isReady
+        }
+    }
+
+    /// How long it takes from now on until everything that was confirmed is executed, and every call has ended.
+    @discardableResult
+    package func untilSettled(within limit: Duration = .seconds(30)) async throws -> Duration {
+        try await self.until(within: limit, "all was executed: \(self.checker.violations)") { self.checker.isSettled }
+    }
+
+    /// How long it takes from now on until something is so.
+    @discardableResult
+    package func until(
+        within limit: Duration,
+        _ what: @autoclosure () -> String,
+        _ condition: () async throws -> Bool
+    ) async throws -> Duration {
+        let start = ContinuousClock.now
+        while try await !condition() {
+            guard .now - start < limit else { throw TooLate(description: "not within \(limit): \(what())") }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        return .now - start
+    }
+}
+
+extension Error {
+    /// The code of an `RPCError`.
+    package var rpcCode: RPCError.Code? { (self as? RPCError)?.code }
+}

@@ -1,0 +1,120 @@
+import AMQPClient
+import FaultHarness
+import Foundation
+import InMemoryLogging
+import Logging
+import Messaging
+import MessagingRabbitMQ
+import TestSupport
+import Testing
+
+/// What becomes of services when their broker is not there, goes and comes, or throws them out.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct BrokerFaultTests {
+    /// What is promised: ready again so long after the broker is.
+    static let promise = Duration.seconds(5)
+
+    @Test func `fault 1: a worker that is started before its broker waits for it, and says so once`() async throws {
+        try await PrivateNode.with { node in
+            let url = try node.url
+            try await node.stop()
+            let logs = InMemoryLogHandler()
+            let transport = RabbitMQTransport(
+                try FaultService.configuration(url),
+                logger: Logger(label: "worker") { _ in logs }
+            )
+            let server = RPCServer(transport, target: .topic("early", server: "host"), endpoints: [])
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await server.run() }
+                // Long enough for several attempts; the pauses between them grow to the configured maximum.
+                for _ in 0..<30 {
+                    try await Task.sleep(for: .milliseconds(100))
+                    #expect(!server.readiness.isReady)
+                }
+                #expect("\(server.readiness)".contains("connection"), "\(server.readiness)")
+                let changes = logs.entries.filter { "\($0.message)".contains("state changed") }
+                // One that it is connecting; each further line would be repeated for as long as the broker is away.
+                #expect(changes.count <= 2, "\(logs.entries)")
+
+                try await node.start()
+                let returned = ContinuousClock.now
+                while !server.readiness.isReady {
+                    try await Task.sleep(for: .milliseconds(5))
+                    guard .now - returned < .seconds(30) else { break }
+                }
+                #expect(server.readiness == .ready)
+                #expect(.now - returned < Self.promise)
+                FaultFigures.record(fault: 1, "ready after the broker", .now - returned)
+                server.stop()
+                try await group.waitForAll()
+            }
+            await transport.close()
+        }
+    }
+
+    @Test func `faults 2 and 3: a broker that is restarted or killed costs no confirmed message`() async throws {
+        try await PrivateNode.with(["--management"]) { node in
+            let url = try node.url
+            try await FaultService.with(url) { service in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<4 { group.addTask { await service.traffic() } }
+                    try await service.until(within: .seconds(20), "traffic") { service.checker.replies > 50 }
+                    for (fault, end) in [(2, node.stop), (3, node.kill)] {
+                        try await end()
+                        // A fault that the process sees at once: its sockets are closed.
+                        try await service.untilReady(false, within: .seconds(4))
+                        try await node.start()
+                        let ready = try await service.untilReady(within: Self.promise)
+                        let answered = try await service.untilAnswered(within: Self.promise)
+                        FaultFigures.record(fault: fault, "ready after the broker", ready)
+                        FaultFigures.record(fault: fault, "answering after the broker", ready + answered)
+                        let replies = service.checker.replies
+                        try await service.until(within: .seconds(20), "traffic") {
+                            service.checker.replies > replies + 50
+                        }
+                    }
+                    group.cancelAll()
+                }
+                try await service.untilSettled()
+                #expect(service.checker.violations == [])
+                #expect(service.checker.confirmations > 100)
+                try await Self.expectOneConsumer(on: node, of: service)
+            }
+        }
+    }
+
+    @Test func `fault 15: connections that an operator closes are made anew with all that was on them`() async throws {
+        let broker = try TestBroker()
+        try await broker.withVirtualHost { name in
+            try await FaultService.with(broker.url(virtualHost: name)) { service in
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for _ in 0..<4 { group.addTask { await service.traffic() } }
+                    try await service.until(within: .seconds(20), "traffic") { service.checker.replies > 20 }
+                    // The management learns of connections late.
+                    try await service.until(within: .seconds(20), "connections") {
+                        try await broker.closeConnections(virtualHost: name) >= 3
+                    }
+                    let answered = try await service.untilAnswered(within: Self.promise)
+                    FaultFigures.record(fault: 15, "answering after the fault", answered)
+                    try await service.untilReady(within: Self.promise)
+                    let replies = service.checker.replies
+                    try await service.until(within: .seconds(20), "traffic") { service.checker.replies > replies + 20 }
+                    group.cancelAll()
+                }
+                try await service.untilSettled()
+                #expect(service.checker.violations == [])
+            }
+            let left = try await broker.consumersByQueue(virtualHost: name)
+            #expect(left.values.allSatisfy { $0 == 0 }, "\(left)")
+        }
+    }
+
+    /// As many consumers as there are queues of the server: a consumer that is made twice takes messages for nobody.
+    private static func expectOneConsumer(on node: PrivateNode, of service: FaultService) async throws {
+        let broker = try TestBroker(environment: node.environment)
+        let consumers = try await broker.consumersByQueue(virtualHost: "/")
+        for (queue, count) in consumers where queue.hasPrefix(service.client.target.topic) {
+            #expect(count == 1, "\(queue): \(consumers)")
+        }
+        #expect(consumers.keys.count { $0.hasPrefix(service.client.target.topic) } >= 3, "\(consumers)")
+    }
+}
