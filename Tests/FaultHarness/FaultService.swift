@@ -33,6 +33,7 @@ package final class FaultService: Sendable {
     /// Addresses the server by topic and host.
     package let client: RPCClient
     private let numbers = Mutex(0)
+    private let isPaused = Mutex(false)
     private let prefix: String
 
     private init(
@@ -172,12 +173,19 @@ package final class FaultService: Sendable {
     /// Sends without end, until the task is cancelled: calls, and casts of both kinds, with a pause after each.
     package func traffic(pause: Duration = .milliseconds(10)) async {
         while !Task.isCancelled {
-            await self.call()
-            await self.cast(Self.surely)
-            await self.cast(Self.once)
+            if !self.isPaused.withLock(\.self) {
+                await self.call()
+                await self.cast(Self.surely)
+                await self.cast(Self.once)
+            }
             // Cancelled: then it ends by the loop's condition.
             try? await Task.sleep(for: pause)
         }
+    }
+
+    /// Has the traffic pause, after what is under way, or go on.
+    package func pause(_ isPaused: Bool) {
+        self.isPaused.withLock { $0 = isPaused }
     }
 
     // MARK: Waiting

@@ -3,14 +3,15 @@ import FaultHarness
 import Logging
 import Messaging
 import MessagingRabbitMQ
-import Testing
 import TestSupport
+import Testing
 
 /// Many workers that lose one broker at the same moment.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct StormTests {
     static let workers = 200
 
-    @Test func `fault 11: two hundred workers come back spread over the back-off window, and all of them`() async throws {
+    @Test func `fault 11: two hundred workers come back spread over the back-off window, and all of them`() async throws
+    {
         try await PrivateNode.with(["--all-processors"]) { node in
             let direct = try AMQPConfiguration(url: try node.url)
             let port = try #require(direct.hosts.first?.port)
