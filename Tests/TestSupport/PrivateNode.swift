@@ -120,7 +120,7 @@ public struct PrivateNode: Sendable {
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
             process.terminationHandler = { _ in continuation.resume() }
             do {
-                try process.run()
+                try process.runUnblocked()
             } catch {
                 process.terminationHandler = nil
                 continuation.resume(throwing: error)
