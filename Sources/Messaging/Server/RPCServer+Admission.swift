@@ -103,8 +103,9 @@ extension RPCServer {
             self.statistics.countRefusal(error.refusalKind)
             if let copy = self.refusedCopy(delivery, nil, error.remoteFailure) { return .work(.park(copy)) }
             guard let address = ReplyAddress(messageID: error.messageID, queue: error.replyQueue) else {
-                // oslo acknowledges what it can read, and refuses what is no request (wire contract 3.1, 4.2).
-                return error.code == .invalidPayload ? .drop : .malformed
+                // oslo acknowledges what it can read although it is no request (wire contract 4.2), and so loses it; what is
+                // rejected can be looked at where the broker has a policy for it.
+                return .malformed
             }
             return .work(.refuse(Refusal(delivery: delivery, failure: error.remoteFailure, address: address)))
         }
