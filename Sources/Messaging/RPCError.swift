@@ -9,6 +9,7 @@ public struct RPCError: Error, Sendable {
             case timeout, noSuchServer, remote, invalidTarget, invalidVersion, versionCapExceeded
             case noSuchMethod, unsupportedVersion, accessDenied, limitExceeded, misconfigured
             case invalidArguments, invalidReply, unreachable, connectionLost, rejected, blocked, tooLarge, closed
+            case nameTaken
         }
         private let kind: Kind
 
@@ -51,6 +52,8 @@ public struct RPCError: Error, Sendable {
         public static let blocked = Code(kind: .blocked)
         /// The message is larger than the transport's limit.
         public static let tooLarge = Code(kind: .tooLarge)
+        /// Another process serves the topic under this server's host name.
+        public static let nameTaken = Code(kind: .nameTaken)
         /// The transport or the server was closed.
         public static let closed = Code(kind: .closed)
 

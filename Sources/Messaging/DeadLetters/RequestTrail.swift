@@ -9,6 +9,8 @@ struct RequestTrail: Sendable, Hashable {
     var replays = 0
     /// Who sent it, where that is known; the sender of a copy is a server.
     var user: String?
+    /// How often the broker handed it out again, without anybody knowing whether its worker died of it.
+    var redeliveries = 0
     /// How often it was put off because the server's journal could not answer.
     var deferrals = 0
     /// When its first attempt failed.
@@ -20,6 +22,7 @@ struct RequestTrail: Sendable, Hashable {
         self.attempts = Self.count(headers[Header.attempts])
         self.replays = Self.count(headers[Header.replays])
         self.deferrals = Self.count(headers[Header.deferrals])
+        self.redeliveries = Self.count(headers[Header.redeliveries])
         // AMQP's own limit; a part of a name would be somebody else's.
         self.user = headers[Header.user].flatMap { $0.isEmpty || $0.utf8.count > 255 ? nil : $0 }
         self.firstFailure = headers[Header.firstTime].flatMap { UTCTime($0) }
@@ -30,6 +33,7 @@ struct RequestTrail: Sendable, Hashable {
         if self.attempts > 0 { headers[Header.attempts] = "\(self.attempts)" }
         if self.replays > 0 { headers[Header.replays] = "\(self.replays)" }
         if self.deferrals > 0 { headers[Header.deferrals] = "\(self.deferrals)" }
+        if self.redeliveries > 0 { headers[Header.redeliveries] = "\(self.redeliveries)" }
         headers[Header.user] = self.user
         if let firstFailure { headers[Header.firstTime] = firstFailure.description }
         return headers
@@ -37,7 +41,7 @@ struct RequestTrail: Sendable, Hashable {
 
     /// Whether the header of this name makes a message the copy of another.
     static func isMark(_ name: String) -> Bool {
-        name == Header.attempts || name == Header.replays || name == Header.deferrals
+        [Header.attempts, Header.replays, Header.deferrals, Header.redeliveries].contains(name)
     }
 
     /// Whoever sends a request may write what he likes: numbers stay where they can be counted on.
@@ -51,6 +55,7 @@ struct RequestTrail: Sendable, Hashable {
         static let replays = "steward-replays"
         static let user = "steward-user"
         static let deferrals = "steward-deferrals"
+        static let redeliveries = "steward-redeliveries"
         static let firstTime = "steward-first-time"
         static let lastTime = "steward-last-time"
         static let reason = "steward-reason"

@@ -6,7 +6,12 @@ internal import Logging
 /// a worker may be killed at any moment and loses nothing, and does not run both.
 extension RPCServer {
     /// Runs a request to its end, or to its next attempt.
-    func serveAtLeastOnce(_ job: Job, listener: any Listener) async {
+    ///
+    /// - Parameters:
+    ///   - job: The request.
+    ///   - turn: Its turn among those that may have killed a worker, if it may have.
+    ///   - listener: What settles it.
+    func serveAtLeastOnce(_ job: Job, turn: Turnstile.Turn?, listener: any Listener) async {
         let memory = self.memory(of: job)
         let standing: RequestStanding
         do {
@@ -14,7 +19,10 @@ extension RPCServer {
         } catch {
             return await self.putOff(job, listener: listener)
         }
+        if let turn, !self.runsAlone(job, standing) { turn.end() }
         switch standing {
+        case .run(let attempt) where self.isUncounted(job, attempt, memory):
+            await self.countRedelivery(job, memory: memory, listener: listener)
         case .run(let attempt) where attempt > job.handler.delivery.attempts:
             let onward = RequestOnward.deadLetters(attempts: attempt - 1, reason: .workerDied)
             await self.sendOn(job, onward, memory: memory, listener: listener)
@@ -90,7 +98,7 @@ extension RPCServer {
     // MARK: Sending on
 
     /// Sends a copy to where the request goes on, and then acknowledges it.
-    private func sendOn(
+    func sendOn(
         _ job: Job,
         _ onward: RequestOnward,
         error: (any Error)? = nil,
@@ -106,6 +114,7 @@ extension RPCServer {
         let now = UTCTime.now
         var trail = RequestTrail(job.delivery.headers)
         trail.deferrals = 0
+        trail.redeliveries = 0
         trail.user = self.sender(of: job.delivery)
         trail.firstFailure = trail.firstFailure ?? now
         let isSent: Bool
@@ -185,7 +194,7 @@ extension RPCServer {
     /// Acknowledges a request together with its repetitions.
     ///
     /// Where the request is not done, a later copy among them still counts.
-    private func acknowledge(_ job: Job, isDone: Bool, listener: any Listener) async {
+    func acknowledge(_ job: Job, isDone: Bool, listener: any Listener) async {
         let trail = RequestTrail(job.delivery.headers)
         let repetitions = self.repetitions(of: job)
         let later =
@@ -193,7 +202,8 @@ extension RPCServer {
             ? []
             : repetitions.filter { delivery in
                 let other = RequestTrail(delivery.headers)
-                return (other.replays, other.attempts) > (trail.replays, trail.attempts)
+                return (other.replays, other.attempts, other.redeliveries)
+                    > (trail.replays, trail.attempts, trail.redeliveries)
             }
         let tokens = Set(later.map(\.token))
         let settled = [job.delivery] + repetitions.filter { !tokens.contains($0.token) }
@@ -205,12 +215,12 @@ extension RPCServer {
     }
 
     /// Gives a request back whose copy the broker does not take, after a while: it comes again at once.
-    private func giveBackLater(_ job: Job, listener: any Listener) async {
+    func giveBackLater(_ job: Job, listener: any Listener) async {
         await self.pause(after: job.delivery)
         await self.giveBack(job, listener: listener)
     }
 
-    private func giveBack(_ job: Job, listener: any Listener) async {
+    func giveBack(_ job: Job, listener: any Listener) async {
         let deliveries = [job.delivery] + self.repetitions(of: job)
         await self.outlivingCancellation { await listener.reject(deliveries, requeue: true) }
     }

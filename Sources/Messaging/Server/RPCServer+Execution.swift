@@ -84,7 +84,7 @@ extension RPCServer {
                 userID: self.sender(of: job.delivery),
                 uniqueID: request.uniqueID,
                 deadline: deadline,
-                isRedelivered: job.delivery.isRedelivered,
+                isRedelivered: job.wasDeliveredBefore,
                 callMonitorTimeout: request.monitorInterval,
                 attempt: attempt,
                 journalKey: job.handler.delivery.isAtLeastOnce ? self.journalKey(of: job) : nil

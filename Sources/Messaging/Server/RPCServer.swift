@@ -40,8 +40,23 @@ public final class RPCServer: Sendable {
         public var serviceVersion: String?
         /// The host that the service manages, for those who ask, where it is not the target's server; `nil` by default.
         public var managedHost: String?
+        /// What the server does where another process serves the same topic under the same host name; shares the work
+        /// with it by default, as oslo.
+        ///
+        /// It is asked who else there is when the queues are open, before anything is taken; a process that does not
+        /// answer control questions, such as one of oslo's, is not noticed.
+        public var namesakes = NamesakePolicy.share
         /// What is remembered of at-least-once requests; `nil`, the default, for an ``InMemoryRequestJournal``.
+        ///
+        /// That one is gone with the process: a request that had been run, and whose acknowledgement did not reach the
+        /// broker before the process died, then is run again. `SQLiteRequestJournal` of `ServiceDatabase` remembers.
         public var journal: (any RequestJournal)?
+        /// How often a cast that runs at least once may be delivered again, where the ``journal`` does not know whether
+        /// its worker died of it; 20 by default.
+        ///
+        /// Then it is put among the dead letters. It counts only where the journal does not outlast the process: the
+        /// others count the starts, and the method says how many there may be.
+        public var redeliveryLimit = 20
 
         /// How large a request may be; what is above is refused.
         public var limits = RPCLimits()
@@ -69,6 +84,7 @@ public final class RPCServer: Sendable {
     let journal: any RequestJournal
     let journalHealth: JournalHealth
     let copyFailures = CopyFailures()
+    let suspects = Turnstile()
     private let hasRun = Mutex(false)
     /// Set when all queues are open; what arrives before waits for it.
     let listener = Mutex<(any Listener)?>(nil)
@@ -157,8 +173,8 @@ public final class RPCServer: Sendable {
     /// before it serves, `onReady` is not called.
     ///
     /// - Parameter onReady: Called once when the broker has confirmed all consumers.
-    /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; what `onReady`
-    ///   throws.
+    /// - Throws: `RPCError` where the target is not one to listen on, or the queues cannot be opened; `nameTaken` where
+    ///   another process has the name and ``Configuration/namesakes`` does not share it; what `onReady` throws.
     public func run(onReady: @Sendable () async throws -> Void = {}) async throws {
         let isFirst = self.hasRun.withLock { hasRun in
             defer { hasRun = true }
@@ -181,6 +197,7 @@ public final class RPCServer: Sendable {
         try await self.answeringControl { isAnswering in
             try await self.serve(target) {
                 await isAnswering.wait()
+                try await self.checkNamesakes()
                 try await onReady()
             }
         }

@@ -24,6 +24,7 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Int>.executorThreadPoolSize,
         ServiceOption<Int>.rpcPrefetch,
         ServiceOption<Bool>.rpcPingEnabled,
+        ServiceOption<Bool>.refuseSameHost,
     ]
 
     /// The declared options, in their order.

@@ -91,6 +91,14 @@ extension ServiceOption where Value == Bool {
     }
 }
 
+extension ServiceOption where Value == Bool {
+    /// `refuse_same_host`: whether a service does not start where another process serves its topic under its host's name;
+    /// by default they share the work, as in oslo.
+    public static var refuseSameHost: Self {
+        Self("refuse_same_host", default: false, help: "whether a host whose name another process has does not start")
+    }
+}
+
 extension ServiceOption where Value == Logger.Level {
     /// `log_level`: what is logged; `info` and above by default.
     public static var logLevel: Self {

@@ -150,6 +150,7 @@ extension ManagerService {
         configuration.gracePeriod = self.gracePeriod
         configuration.answersOsloPing = self.configuration[.rpcPingEnabled]
         configuration.journal = self.journal
+        configuration.namesakes = self.configuration[.refuseSameHost] ? .refuse : .share
         configuration.serviceVersion = self.manager.serviceVersion
         configuration.managedHost = self.manager.host == self.target.server ? nil : self.manager.host
         return configuration

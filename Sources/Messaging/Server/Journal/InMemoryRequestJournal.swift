@@ -20,6 +20,9 @@ public final class InMemoryRequestJournal: RequestJournal {
         var size = 0
     }
 
+    /// It does not.
+    public var outlastsProcess: Bool { false }
+
     private let retention: Duration
     private let maximumCount: Int
     private let maximumSize: Int

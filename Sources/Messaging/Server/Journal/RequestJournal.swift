@@ -8,6 +8,12 @@
 /// A journal that cannot answer throws; the server then runs nothing that it might have run before, and asks again
 /// later.
 public protocol RequestJournal: Sendable {
+    /// Whether what it remembers is still there after its process has died; yes by default.
+    ///
+    /// Where it is not, a server counts with the messages themselves how often they are delivered again
+    /// (``RPCServer/Configuration/redeliveryLimit``).
+    var outlastsProcess: Bool { get }
+
     /// Notes that a request has been delivered and is about to be run, and says whether it shall be.
     ///
     /// The start of an attempt is counted before this returns: a request that kills its worker must not be able to do so
@@ -52,6 +58,11 @@ public protocol RequestJournal: Sendable {
     /// - Parameter key: The request.
     /// - Throws: What keeps the journal from answering.
     func forget(_ key: String) async throws
+}
+
+extension RequestJournal {
+    /// Yes.
+    public var outlastsProcess: Bool { true }
 }
 
 /// A request as it was delivered.
