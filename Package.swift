@@ -98,8 +98,8 @@ let package = Package(
         .testTarget(
             name: "FaultTests",
             dependencies: [
-                "AMQPClient", "FaultHarness", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceDatabase",
-                "ServiceRuntime", "TestSupport", "VolumeService", logging, grdb,
+                "AMQPClient", "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting",
+                "ServiceDatabase", "ServiceRuntime", "TestSupport", "VolumeService", logging, grdb,
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -190,6 +190,13 @@ let package = Package(
             name: "DeliveryWorker",
             dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceDatabase", logging, grdb],
             path: "Tests/DeliveryWorker",
+            swiftSettings: settings
+        ),
+        // A whole program that fault tests hurt: with launcher, signals and exit code.
+        .executableTarget(
+            name: "FaultWorker",
+            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime", logging, grdb],
+            path: "Tests/FaultWorker",
             swiftSettings: settings
         ),
         .target(

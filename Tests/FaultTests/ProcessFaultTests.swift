@@ -1,0 +1,158 @@
+import FaultHarness
+import Foundation
+import Messaging
+import MessagingRabbitMQ
+import Testing
+
+/// What becomes of work when its process is told to end, or is killed.
+@Suite(.serialized, .timeLimit(.minutes(4))) struct ProcessFaultTests {
+    @Test func `fault 39: after SIGTERM a worker takes nothing more, ends and answers what runs, and exits with 0`()
+        async throws
+    {
+        try await Stage.with { stage in
+            try await stage.withTransport { transport in
+                let checker = Checker()
+                let client = RPCClient(transport, target: stage.target)
+                let arguments = stage.arguments("executor_thread_pool_size=4", "rpc_prefetch=4")
+                try await stage.withWorker(arguments) { worker in
+                    try await withThrowingTaskGroup(of: Void.self) { group in
+                        for number in 1...4 {
+                            checker.offered("\(number)", .call)
+                            group.addTask {
+                                let answer = try await client.call("once", Self.item(number, milliseconds: 1500))
+                                checker.ended("\(number)", answer == .integer(number) ? .reply : .failure("\(answer)"))
+                            }
+                        }
+                        try await stage.until("four run") { try stage.counts(of: "started").count == 4 }
+                        // What comes behind them waits with the worker, and in the broker.
+                        for number in 101...140 {
+                            checker.offered("\(number)", .atLeastOnce)
+                            try await client.cast("act", Self.item(number, milliseconds: 0))
+                            checker.confirmed("\(number)")
+                        }
+                        let start = ContinuousClock.now
+                        worker.send(SIGTERM)
+                        let cancelled = try await stage.until("its consumers are cancelled", within: .seconds(2)) {
+                            try await transport.status(of: stage.queue, deadline: .now + .seconds(5))?.consumers == 0
+                        }
+                        FaultFigures.record(fault: 39, "consumer cancelled after", cancelled)
+                        #expect(worker.end == nil)
+                        #expect(try stage.counts(of: "effect").isEmpty, "they ended before the consumer was cancelled")
+                        try await group.waitForAll()
+                        #expect(try await worker.end(within: .seconds(5)) == .code(0))
+                        FaultFigures.record(fault: 39, "exit after, with work of 1.5 s", .now - start)
+                    }
+                    #expect(try stage.counts(of: "effect") == [1: 1, 2: 1, 3: 1, 4: 1])
+                    #expect(try await stage.depth(stage.queue, transport) == 40)
+                }
+                try await stage.withWorker(arguments) { _ in
+                    _ = try await stage.until("the rest") { try stage.counts(of: "effect").count == 44 }
+                }
+                try stage.report(to: checker)
+                #expect(checker.violations == [])
+            }
+        }
+    }
+
+    @Test(arguments: [true, false])
+    func `fault 39: after a second SIGTERM, or its limit, a worker gives back what runs and exits`(
+        isSecondSignal: Bool
+    ) async throws {
+        try await Stage.with { stage in
+            try await stage.withTransport { transport in
+                let client = RPCClient(transport, target: stage.target)
+                let limit = isSecondSignal ? "60" : "1"
+                let arguments = stage.arguments("executor_thread_pool_size=4", "graceful_shutdown_timeout=\(limit)")
+                try await stage.withWorker(arguments) { worker in
+                    for number in 1...10 { try await client.cast("act", Self.item(number, milliseconds: 60_000)) }
+                    try await stage.until("four run") { try stage.counts(of: "started").count == 4 }
+                    let start = ContinuousClock.now
+                    worker.send(SIGTERM)
+                    try await stage.until("its consumers are cancelled", within: .seconds(2)) {
+                        try await transport.status(of: stage.queue, deadline: .now + .seconds(5))?.consumers == 0
+                    }
+                    if isSecondSignal { worker.send(SIGTERM) }
+                    let end = try await worker.end(within: .seconds(10))
+                    guard case .code = end else {
+                        Issue.record("it ended by \(end)")
+                        return
+                    }
+                    let what = isSecondSignal ? "exit after a second signal" : "exit after a limit of 1 s"
+                    FaultFigures.record(fault: 39, what, .now - start)
+                    try await stage.until("all is in the broker", within: .seconds(5)) {
+                        try await stage.depth(stage.queue, transport) == 10
+                    }
+                    #expect(try stage.counts(of: "effect").isEmpty)
+                }
+                #expect(try await DeadLetterQueue(transport, topic: stage.topic).list().isEmpty)
+            }
+        }
+    }
+
+    @Test
+    func
+        `fault 40: after kill -9 what runs at least once is done, with one effect, and what runs at most once not twice`()
+        async throws
+    {
+        try await Stage.with { stage in
+            try await stage.withTransport { transport in
+                let checker = Checker()
+                let client = RPCClient(transport, target: stage.target)
+                let arguments = stage.arguments("executor_thread_pool_size=8", "rpc_prefetch=8")
+                let kills = 2
+                for life in 0...kills {
+                    try await stage.withWorker(arguments) { worker in
+                        if life == 0 { try await Self.sendAll(client, checker) }
+                        guard life < kills else {
+                            let took = try await stage.until("all is at its end") {
+                                guard try stage.counts(of: "effect").keys.count(where: { $0 <= 100 }) == 100,
+                                    try await stage.depth(stage.queue, transport) == 0
+                                else { return false }
+                                return try await client.isIdle(stage, transport)
+                            }
+                            FaultFigures.record(fault: 40, "work of two killed workers done", took)
+                            return
+                        }
+                        // In the midst of it: some are done, some run, some wait with the worker, some in the broker.
+                        let done = try stage.counts(of: "effect").count
+                        try await stage.until("some are done") { try stage.counts(of: "effect").count > done + 20 }
+                        worker.send(SIGKILL)
+                        #expect(try await worker.end(within: .seconds(5)) == .signal(SIGKILL))
+                    }
+                }
+                try stage.report(to: checker)
+                #expect(checker.violations == [])
+                let started = try stage.counts(of: "started").filter { $0.key > 100 }
+                let lost = Set(101...200).subtracting(try stage.counts(of: "effect").keys)
+                // Eight run at a time, and a kill takes no more along than these.
+                #expect(lost.count <= kills * 8, "\(lost)")
+                #expect(started.values.allSatisfy { $0 == 1 })
+                FaultFigures.record(fault: 40, "at most once: lost with two workers, of 100", count: lost.count)
+                #expect(try await DeadLetterQueue(transport, topic: stage.topic).list().isEmpty)
+            }
+        }
+    }
+
+    private static func sendAll(_ client: RPCClient, _ checker: Checker) async throws {
+        for number in 1...100 {
+            for (number, method) in [(number, "act"), (number + 100, "once")] {
+                checker.offered("\(number)", method == "act" ? .atLeastOnce : .atMostOnce)
+                try await client.cast(method, Self.item(number, milliseconds: 50))
+                checker.confirmed("\(number)")
+            }
+        }
+    }
+
+    static func item(_ number: Int, milliseconds: Int) -> [String: JSONValue] {
+        ["number": .integer(number), "milliseconds": .integer(milliseconds)]
+    }
+}
+
+extension RPCClient {
+    /// Whether the worker has nothing to do, by its own word.
+    fileprivate func isIdle(_ stage: Stage, _ transport: RabbitMQTransport) async throws -> Bool {
+        let control = RPCClient(transport, target: stage.target.control)
+        let presence = try await control.call(ControlRPC.ping, timeout: .seconds(5))
+        return presence.running == 0 && presence.waiting == 0
+    }
+}
