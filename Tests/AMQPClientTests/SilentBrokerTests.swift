@@ -256,6 +256,45 @@ import Testing
         }
     }
 
+    // The exchange goes with the queue of the lost connection, when the broker has noticed the loss at last.
+    @Test func `an exchange that goes between its repair and its binding's is declared once more`() async throws {
+        let declared = Collector<Int>()
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            try peer.serve { channel, id in
+                switch id {
+                case 0x0028_000A:
+                    declared.add(number)
+                    try peer.send(Wire.method(channel, 40, 11))
+                case 0x0032_0014:
+                    // On the second connection nothing but another declaration helps.
+                    guard number == 1 || declared.all.count > 2 else {
+                        let text = Wire.shortString("NOT_FOUND - no exchange 'x' in vhost '/'")
+                        try peer.send(Wire.method(channel, 20, 40, Wire.short(404) + text + Wire.long(0x0032_0014)))
+                        return
+                    }
+                    try peer.send(Wire.method(channel, 50, 21))
+                    if number == 1 { throw FakeBroker.Gone() }
+                default: break
+                }
+            }
+        } _: { _, url in
+            try await withImpatientConnection(url) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.declareExchange("x", type: .fanout, autoDelete: true)
+                try await channel.declareQueue("q")
+                // The answer may be lost with the connection: then the binding is restored with the rest.
+                try? await channel.bindQueue("q", to: "x", routingKey: "")
+                try await declared.wait { $0.count > 2 }
+                let limit = ContinuousClock.now + .seconds(20)
+                while connection.state.description != "open", .now < limit {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                #expect(connection.state.description == "open")
+            }
+        }
+    }
+
     @Test func `a thousand reconnections leave no descriptor and no memory behind`() async throws {
         try await FakeBroker.with { peer, number in
             try peer.logIn()

@@ -121,6 +121,10 @@ extension AMQPConnection {
                 if let consumer = self.channels[id]?.consumers[tag] {
                     self.requestQueue(consumer.record.queue)
                 }
+            case .binding(let binding) where error.code == .notFound:
+                // What goes with its last binding may have gone between its own repair and this one: with the queue of
+                // the lost connection, when the broker has noticed the loss at last.
+                self.requestEnds(of: binding)
             case .channel(let id) where !error.isRetriable:
                 // Whoever waits for it need not wait in vain.
                 for wait in self.channels[id]?.openWaits ?? [] {
@@ -229,6 +233,18 @@ extension AMQPConnection {
         self.repairs.add(.queue(name))
         for binding in self.topology.bindings(of: name) {
             self.repairs.add(.binding(binding))
+        }
+    }
+
+    /// What a binding connects is declared again, if it was declared here.
+    private func requestEnds(of binding: Binding) {
+        var exchanges = [binding.source]
+        switch binding.destination {
+        case .queue(let name): self.requestQueue(name)
+        case .exchange(let name): exchanges.append(name)
+        }
+        for name in exchanges where self.topology.exchanges[name] != nil {
+            self.repairs.add(.exchange(name))
         }
     }
 
