@@ -108,8 +108,8 @@ let package = Package(
         .testTarget(
             name: "LongFaultTests",
             dependencies: [
-                "AMQPClient", "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime",
-                "TestSupport", logging, grdb,
+                "AMQPClient", "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "ServiceDatabase",
+                "ServiceRuntime", "TestSupport", logging, grdb,
             ],
             swiftSettings: settings
         ),

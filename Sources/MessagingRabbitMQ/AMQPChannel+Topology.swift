@@ -7,6 +7,14 @@ extension AMQPChannel {
     func declare(_ route: Topology.Route, logger: Logger) async throws(AMQPError) {
         try await self.declare(route.exchange, logger: logger)
         try await self.declare(route.queue, logger: logger)
+        for _ in 0..<3 {
+            do {
+                return try await self.bindQueue(route.queue.name, to: route.exchange.name, routingKey: route.key)
+            } catch let error where error.code == .notFound {
+                // A fanout's exchange goes with its last queue: here with that of a server that stopped meanwhile.
+                try await self.declare(route.exchange, logger: logger)
+            }
+        }
         try await self.bindQueue(route.queue.name, to: route.exchange.name, routingKey: route.key)
     }
 

@@ -25,6 +25,7 @@ package final class Checker: Sendable {
         /// Whose end was seen and counted; their hashes suffice to recognise one that comes again.
         var done: Set<Int> = []
         var counts = Counts()
+        var failures: [String: Int] = [:]
         /// What was done again although it was done.
         var repeated: [String] = []
     }
@@ -59,7 +60,16 @@ package final class Checker: Sendable {
     package func effect(_ id: String) { self.change(id) { $0.effects += 1 } }
 
     /// Its call ended.
-    package func ended(_ id: String, _ end: End) { self.change(id) { $0.ends.append(end) } }
+    package func ended(_ id: String, _ end: End) {
+        self.change(id) { $0.ends.append(end) }
+        let code: Substring
+        switch end {
+        case .reply: return
+        case .deadline: code = "timeout"
+        case .failure(let text): code = text.prefix { $0 != ":" }
+        }
+        self.state.withLock { $0.failures[String(code), default: 0] += 1 }
+    }
 
     private func change(_ id: String, _ body: (inout Entry) -> Void) {
         self.state.withLock { state in
@@ -109,6 +119,11 @@ package final class Checker: Sendable {
     package var replies: Int { self.count(\.replies) { $0.ends.contains(.reply) } }
     /// Of how many it is not known whether the broker had them.
     package var unknowns: Int { self.count(\.unknowns, \.isUnknown) }
+
+    /// How often calls failed, by the first word of the error: its code.
+    package var failures: [String: Int] {
+        self.state.withLock { $0.failures }
+    }
 
     /// Whether all that has to be executed was, and every call has ended.
     package var isSettled: Bool {

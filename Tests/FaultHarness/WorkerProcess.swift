@@ -1,5 +1,6 @@
 import Foundation
 import Synchronization
+import TestSupport
 
 /// A program that a test starts beside itself, to be hurt by signals.
 package final class WorkerProcess: Sendable {
@@ -57,7 +58,7 @@ package final class WorkerProcess: Sendable {
             let end: End = process.terminationReason == .exit ? .code(status) : .signal(status)
             state.mutex.withLock { $0.end = end }
         }
-        try process.run()
+        try process.runUnblocked()
         self.shared = state
         self.processID = process.processIdentifier
         Self.read(output) { line in state.mutex.withLock { $0.lines.append(line) } }
@@ -78,6 +79,8 @@ package final class WorkerProcess: Sendable {
 
     private static func read(_ pipe: Pipe, _ onLine: @escaping @Sendable (String) -> Void) {
         let descriptor = dup(pipe.fileHandleForReading.fileDescriptor)
+        // The process object outlives the process, and its pipe with it.
+        try? pipe.fileHandleForReading.close()
         // Reading blocks: a thread of its own, which ends with the program.
         PosixThread.detach {
             guard let file = fdopen(descriptor, "r") else { return }

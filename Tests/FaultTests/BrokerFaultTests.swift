@@ -77,6 +77,7 @@ import Testing
                 try await service.untilSettled()
                 #expect(service.checker.violations == [])
                 #expect(service.checker.confirmations > 100)
+                print("calls that failed: \(service.checker.failures)")
                 try await Self.expectOneConsumer(on: node, of: service)
             }
         }
@@ -105,6 +106,29 @@ import Testing
             }
             let left = try await broker.consumersByQueue(virtualHost: name)
             #expect(left.values.allSatisfy { $0 == 0 }, "\(left)")
+        }
+    }
+
+    /// The exchange of a fanout goes with the queue of its last server, while the next one is about to bind its own.
+    @Test func `fault 18: servers that come while others go find their exchange`() async throws {
+        try await TestBroker().withVirtualHost { name in
+            let url = try TestBroker().url(virtualHost: name)
+            let transports = try (0..<2).map { _ in RabbitMQTransport(try FaultService.configuration(url)) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for (number, transport) in transports.enumerated() {
+                    group.addTask {
+                        for _ in 0..<40 {
+                            try await withRPCServer(
+                                on: transport,
+                                target: .topic("turns", server: "host-\(number)"),
+                                endpoints: []
+                            ) { _ in }
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            for transport in transports { await transport.close() }
         }
     }
 
