@@ -170,7 +170,7 @@ private final class Ordeal: Sendable {
                 since = .now
             }
             // Longer than a copy waits for its next attempt.
-            if ContinuousClock.now - since > .milliseconds(1_500) { return }
+            if ContinuousClock.now - since > .milliseconds(2_500) { return }
             try await Task.sleep(for: .milliseconds(100))
         }
         Issue.record("the worker did not come to rest (seed \(self.seed))")
