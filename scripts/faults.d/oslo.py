@@ -8,7 +8,7 @@ FILE if there is one:
     {"fault": 2, "who": "oslo.messaging", "what": "answering after the broker", "seconds": 6.1, "lost": 0}
 
 `seconds` go from the return of the broker, or from the fault where the broker stayed, to the first answer; `lost` are
-calls that ended in an error, and for fault 40 the casts that were accepted and never carried out. The options of the
+calls that ended in an error. For fault 40 a `count` says how many casts were accepted and never carried out. The options of the
 library are its own, apart from durable queues and the heartbeat, which are those of the Swift tests.
 """
 
@@ -201,9 +201,8 @@ class Node:
 class Faults:
     """Each method hurts, and answers what is measured, from when on, and when the fault was complete."""
 
-    def __init__(self, node, heartbeat):
+    def __init__(self, node):
         self.node = node
-        self.heartbeat = heartbeat
 
     def broker_restarted(self):
         self.node.stop()
@@ -215,11 +214,11 @@ class Faults:
         self.node.start()
         return "answering after the broker", time.monotonic(), None
 
-    def broker_frozen(self):
+    def broker_frozen(self, seconds):
         self.node.signal(signal.SIGSTOP)
-        time.sleep(3 * self.heartbeat)
+        time.sleep(seconds)
         self.node.signal(signal.SIGCONT)
-        return "answering after the broker", time.monotonic(), None
+        return "answering after %d s of a frozen broker" % seconds, time.monotonic(), None
 
     def connections_closed(self):
         began, closed = self.node.close_connections()
@@ -233,10 +232,18 @@ class Faults:
             sys.exit("the worker's queues were not found")
         return "answering after the fault", began, time.monotonic()
 
-    NAMES = {2: broker_restarted, 3: broker_killed, 8: broker_frozen, 15: connections_closed, 17: queues_deleted}
+    def of(self, number):
+        """The ways in which a fault is injected, by its number."""
+        return {
+            2: [self.broker_restarted],
+            3: [self.broker_killed],
+            8: [lambda: self.broker_frozen(6), lambda: self.broker_frozen(15)],
+            15: [self.connections_closed],
+            17: [self.queues_deleted],
+        }[number]
 
 
-def hurt(fault, faults, client):
+def hurt(fault, inject, client):
     """Waits for calls to be answered, injects the fault, waits for them to be answered again."""
 
     def answered(counts, count, limit):
@@ -252,7 +259,7 @@ def hurt(fault, faults, client):
     begun = time.monotonic()
     answered(lambda call: call[0] > begun, 20, 60)
     begun = time.monotonic()
-    what, since, complete = Faults.NAMES[fault](faults)
+    what, since, complete = inject()
     # Where the broker was away, a call from before may still be answered; where it stayed, answers go on until the fault
     # is complete. Ten calls without an error, so that what was still under way is over.
     counts = (lambda call: call[1] > since) if complete is None else (lambda call: call[0] > complete)
@@ -277,7 +284,15 @@ def kill_worker(heartbeat, directory, server):
         now = set(journal.read_text().split()) if journal.exists() else set()
         if len(now) > len(done):
             done, since = now, time.monotonic()
-    return again, {"what": "accepted casts never carried out, of %d" % CASTS, "lost": CASTS - len(done)}
+    return again, {"what": "accepted casts never carried out, of %d" % CASTS, "count": CASTS - len(done)}
+
+
+def note(fault, figure, path):
+    line = json.dumps({"fault": fault, "who": "oslo.messaging", **figure})
+    print(line, flush=True)
+    if path:
+        with open(path, "a") as file:
+            file.write(line + "\n")
 
 
 def measure(arguments):
@@ -294,16 +309,13 @@ def measure(arguments):
             if fault == 40:
                 server, figure = kill_worker(arguments.heartbeat, directory, server)
                 programs.append(server)
-            else:
-                if client is None:
-                    client = Program("call", arguments.heartbeat)
-                    programs.append(client)
-                figure = hurt(fault, Faults(node, arguments.heartbeat), client)
-            line = json.dumps({"fault": fault, "who": "oslo.messaging", **figure})
-            print(line, flush=True)
-            if arguments.figures:
-                with open(arguments.figures, "a") as file:
-                    file.write(line + "\n")
+                note(fault, figure, arguments.figures)
+                continue
+            if client is None:
+                client = Program("call", arguments.heartbeat)
+                programs.append(client)
+            for inject in Faults(node).of(fault):
+                note(fault, hurt(fault, inject, client), arguments.figures)
     finally:
         for program in programs:
             program.end()
