@@ -233,3 +233,20 @@ let package = Package(
         ),
     ]
 )
+
+// Under a sanitizer everything is built once more: STEWARD_TARGETS names, separated by spaces, what is wanted, and the
+// rest is left out.
+if let wanted = Context.environment["STEWARD_TARGETS"] {
+    var pending = wanted.split(separator: " ").map(String.init)
+    var kept: Set<String> = []
+    while let name = pending.popLast() {
+        guard let target = package.targets.first(where: { $0.name == name }), kept.insert(name).inserted else {
+            continue
+        }
+        for dependency in target.dependencies {
+            if case .byNameItem(let name, _) = dependency { pending.append(name) }
+        }
+    }
+    package.targets.removeAll { !kept.contains($0.name) }
+    package.products = []
+}
