@@ -234,6 +234,18 @@ let package = Package(
     ]
 )
 
+// Readers of foreign bytes under libFuzzer; scripts/faults.d/fuzz builds it, with the sanitizer that it needs.
+if Context.environment["STEWARD_FUZZ"] != nil {
+    package.targets += [
+        .executableTarget(
+            name: "fuzz",
+            dependencies: ["AMQPClient", "Compression", "Messaging", "MessagingRabbitMQ", "ServiceRuntime"],
+            path: "Tests/Fuzzing",
+            swiftSettings: settings
+        )
+    ]
+}
+
 // Under a sanitizer everything is built once more: STEWARD_TARGETS names, separated by spaces, what is wanted, and the
 // rest is left out.
 if let wanted = Context.environment["STEWARD_TARGETS"] {

@@ -222,7 +222,7 @@ final class Transport {
         self.hasBufferedInput = true
     }
 
-    private func decode(_ raw: RawFrame) throws(AMQPError) -> InboundFrame {
+    func decode(_ raw: RawFrame) throws(AMQPError) -> InboundFrame {
         self.decoding.reset()
         let payload = unsafe raw.payload
         switch raw.type {
