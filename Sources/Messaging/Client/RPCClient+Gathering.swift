@@ -24,7 +24,9 @@ extension RPCClient {
         within limit: Duration,
         upTo maximum: Int? = nil
     ) async throws -> [RPCAnswer<Value>] {
-        let request = try Request(method, arguments, in: self, context: context)
+        let request = try await self.request { () throws(RPCError) in
+            try Request(method, arguments, in: self, context: context)
+        }
         return try await self.gather(request, within: limit, upTo: maximum).map { reply in
             if let failure = reply.failure {
                 let message = "\(method.name) at a server of \(self.target.topic) failed: \(failure)"

@@ -59,6 +59,11 @@ extension RPCClient {
             context: RPCContext?
         ) throws(RPCError) {
             let version = client.options.version ?? since
+            if let version, let pin = client.options.versionPin,
+                let objection = pin.objection(to: version, at: client.target.isFanout ? nil : client.target.server)
+            {
+                throw RPCError(.versionCapExceeded, "\(method) needs version \(version), and \(objection)")
+            }
             if let cap = client.options.versionCap {
                 guard let version else {
                     throw RPCError(

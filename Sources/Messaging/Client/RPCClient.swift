@@ -26,6 +26,11 @@ public struct RPCClient: Sendable {
         ///
         /// Under a cap a call by name must say its version (wire contract 5.2).
         public var versionCap: RPCVersion?
+        /// Knows what the hosts of the topic offer, so that nothing newer is asked for; `nil`, the default, for no pin.
+        ///
+        /// A request above the pin is not sent: `versionCapExceeded`, as under a cap. ``RPCClient/canSend(_:)-(RPCVersion)`` says
+        /// so before. `unsupportedVersion` is not thrown by a client with a pin.
+        public var versionPin: VersionPin?
         /// How often a request is offered again where the broker refuses it, as a full queue may make it do; not by default.
         ///
         /// A refusal is certain to have had no effect. It is offered again after 100 ms, and then each time after twice
@@ -107,12 +112,13 @@ public struct RPCClient: Sendable {
         return client
     }
 
-    /// Whether the version cap lets a request of `version` be sent.
+    /// Whether the version cap and the pin let a request of `version` be sent.
     ///
     /// - Parameter version: The version in which a method, or one of its arguments, appeared.
-    /// - Returns: Whether it is not above the cap; always, where there is none.
+    /// - Returns: Whether it is above neither, by what is known now; always, where there are none.
     public func canSend(_ version: RPCVersion) -> Bool {
-        self.options.versionCap?.supports(version) ?? true
+        guard self.options.versionCap?.supports(version) ?? true else { return false }
+        return self.options.versionPin?.objection(to: version, at: self.target.server) == nil
     }
 
     private static func check(_ target: Target) -> Result<Destination, RPCError> {
@@ -149,8 +155,15 @@ public struct RPCClient: Sendable {
         context: RPCContext? = nil,
         timeout: Duration? = nil
     ) async throws -> Result {
-        let request = try Request(method, arguments, in: self, context: context)
-        let result = try await self.call(request, timeout: timeout ?? self.options.timeout)
+        let limit = timeout ?? self.options.timeout
+        let result =
+            if self.options.versionPin == nil {
+                try await self.call(Request(method, arguments, in: self, context: context), timeout: limit)
+            } else {
+                try await self.pinnedCall(timeout: limit) { () throws(RPCError) in
+                    try Request(method, arguments, in: self, context: context)
+                }
+            }
         do {
             return try method.result.decode(result)
         } catch {
@@ -194,7 +207,10 @@ public struct RPCClient: Sendable {
         _ arguments: Arguments,
         context: RPCContext? = nil
     ) async throws -> CastReceipt {
-        try await self.cast(Request(method, arguments, in: self, context: context), to: self.target)
+        let request = try await self.request { () throws(RPCError) in
+            try Request(method, arguments, in: self, context: context)
+        }
+        return try await self.cast(request, to: self.target)
     }
 
     /// Sends a request without arguments, and returns when the broker has taken it.
@@ -226,7 +242,10 @@ public struct RPCClient: Sendable {
         _ arguments: Arguments,
         context: RPCContext? = nil
     ) async throws -> CastReceipt {
-        try await self.cast(Request(method, arguments, in: self, context: context), to: self.fanoutTarget)
+        let request = try await self.request { () throws(RPCError) in
+            try Request(method, arguments, in: self, context: context)
+        }
+        return try await self.cast(request, to: self.fanoutTarget)
     }
 
     /// Sends a request without arguments to every server of the topic.
@@ -263,8 +282,9 @@ public struct RPCClient: Sendable {
         context: RPCContext? = nil,
         timeout: Duration? = nil
     ) async throws -> JSONValue {
-        let request = try Request(method, arguments, namespace: namespace, in: self, context: context)
-        let result = try await self.call(request, timeout: timeout ?? self.options.timeout)
+        let result = try await self.pinnedCall(timeout: timeout ?? self.options.timeout) { () throws(RPCError) in
+            try Request(method, arguments, namespace: namespace, in: self, context: context)
+        }
         do {
             return try result.value()
         } catch {
@@ -288,10 +308,10 @@ public struct RPCClient: Sendable {
         namespace: String? = nil,
         context: RPCContext? = nil
     ) async throws -> CastReceipt {
-        try await self.cast(
-            Request(method, arguments, namespace: namespace, in: self, context: context),
-            to: self.target
-        )
+        let request = try await self.request { () throws(RPCError) in
+            try Request(method, arguments, namespace: namespace, in: self, context: context)
+        }
+        return try await self.cast(request, to: self.target)
     }
 
     /// Sends a request by the method's name to every server of the topic.
@@ -310,9 +330,9 @@ public struct RPCClient: Sendable {
         namespace: String? = nil,
         context: RPCContext? = nil
     ) async throws -> CastReceipt {
-        try await self.cast(
-            Request(method, arguments, namespace: namespace, in: self, context: context),
-            to: self.fanoutTarget
-        )
+        let request = try await self.request { () throws(RPCError) in
+            try Request(method, arguments, namespace: namespace, in: self, context: context)
+        }
+        return try await self.cast(request, to: self.fanoutTarget)
     }
 }
