@@ -33,6 +33,10 @@ public struct ServiceStore: Sendable {
         ///
         /// A store in memory has one connection for everything.
         public var maximumReaders = 4
+        /// Told once when the database cannot be used, and once, with `nil`, when it can again; nobody by default.
+        ///
+        /// Called on any thread; it must not use the database.
+        public var onTrouble: (@Sendable (ServiceStoreError?) -> Void)?
 
         /// Creates the defaults.
         public init() {}
@@ -41,6 +45,7 @@ public struct ServiceStore: Sendable {
     /// Where the data is kept.
     public let location: Location
     private let writer: any DatabaseWriter
+    private let health: ServiceStoreHealth
 
     /// Opens the database, and runs the migrations that it has not seen yet, each in a transaction of its own.
     ///
@@ -56,6 +61,7 @@ public struct ServiceStore: Sendable {
         configuration: Configuration = Configuration()
     ) throws(ServiceStoreError) {
         self.location = location
+        self.health = ServiceStoreHealth(location, onTrouble: configuration.onTrouble)
         do {
             self.writer = try Self.open(location, configuration)
         } catch {
@@ -66,6 +72,29 @@ public struct ServiceStore: Sendable {
             )
         }
         try Self.migrate(writer, migrations, at: location)
+        health.watchFile()
+    }
+
+    /// Why the database cannot be used at present, by what was last tried; `nil` where it can.
+    public var trouble: ServiceStoreError? { health.trouble }
+
+    /// Tries whether the database can be read and written, for ``trouble``; whatever comes of it is no error here.
+    public func probe() async {
+        do {
+            _ = try await read { try Int.fetchOne($0, sql: "SELECT count(*) FROM sqlite_master") }
+        } catch {
+            // It is remembered as the trouble, as is what the writing comes to.
+        }
+        do {
+            try await note { database in
+                try database.execute(sql: "CREATE TABLE IF NOT EXISTS service_store_probe (count INTEGER NOT NULL)")
+                try database.execute(
+                    sql: "INSERT OR REPLACE INTO service_store_probe (rowid, count) VALUES (1, abs(random()))"
+                )
+            }
+        } catch {
+            // It is remembered as the trouble, which is all that was asked for.
+        }
     }
 
     /// Reads from one state of the database, whatever is written meanwhile.
@@ -73,11 +102,7 @@ public struct ServiceStore: Sendable {
     /// - Throws: What `body` throws; errors of SQLite as ``ServiceStoreError``; `CancellationError` if the task is
     ///   cancelled.
     public func read<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
-        do {
-            return try await writer.read(body)
-        } catch let error as DatabaseError {
-            throw ServiceStoreError(error, at: location)
-        }
+        try await health.watching(.read) { try await writer.read(body) }
     }
 
     /// Changes the database in one transaction, which is undone if `body` throws.
@@ -85,11 +110,7 @@ public struct ServiceStore: Sendable {
     /// - Throws: What `body` throws; errors of SQLite as ``ServiceStoreError``; `CancellationError` if the task is
     ///   cancelled.
     public func write<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
-        do {
-            return try await writer.write(body)
-        } catch let error as DatabaseError {
-            throw ServiceStoreError(error, at: location)
-        }
+        try await health.watching(.write) { try await writer.write(body) }
     }
 
     /// Makes what a part of this library needs in the database.
@@ -112,13 +133,11 @@ public struct ServiceStore: Sendable {
     ///
     /// The next commit that waits for the disk takes it along, because the log is written in order.
     func note<Value: Sendable>(_ body: @escaping @Sendable (Database) throws -> Value) async throws -> Value {
-        do {
+        try await health.watching(.write) {
             // In a task of its own, awaited on the spot: a cancellation must not get between the two settings.
-            return try await Task(executorPreference: preferredTaskExecutor) {
+            try await Task(executorPreference: preferredTaskExecutor) {
                 try await writer.writeWithoutTransaction { try Self.note($0, body) }
             }.value
-        } catch let error as DatabaseError {
-            throw ServiceStoreError(error, at: location)
         }
     }
 

@@ -49,9 +49,13 @@ public struct ServiceStoreError: Error, Sendable, CustomStringConvertible {
     init(_ error: DatabaseError, at location: ServiceStore.Location) {
         let (code, explanation): (Code, String) =
             switch error.resultCode {
+            // A quota, or a limit on a file's size: SQLite knows only ENOSPC as a full disk.
+            case .SQLITE_IOERR where error.extendedResultCode == .SQLITE_IOERR_WRITE:
+                (.full, "nothing can be written to it; look for a full disk or a quota")
             case .SQLITE_BUSY, .SQLITE_LOCKED: (.busy, "another process holds it")
             case .SQLITE_FULL: (.full, "there is no space left for it")
             case .SQLITE_CORRUPT, .SQLITE_NOTADB: (.damaged, "it is damaged; restore it from a backup")
+            case .SQLITE_CANTOPEN: (.cannotOpen, "its files cannot be opened")
             case .SQLITE_IOERR, .SQLITE_READONLY: (.damaged, "it cannot be read or written")
             case .SQLITE_CONSTRAINT: (.constraint, "the change breaks a rule of the schema")
             default: (.failed, "the statement failed")
