@@ -13,27 +13,32 @@ public struct SchedulerAPI: Sendable {
         public var host: String
         /// What it can do; a JSON object.
         public var capabilities: JSONValue
+        /// When it is reported, by the host's clock: UTC, `YYYY-MM-DDTHH:MM:SS.ffffff`.
+        public var timestamp: String?
 
-        /// Creates a report.
-        public init(serviceName: String, host: String, capabilities: JSONValue) {
+        /// Creates a report; without a time by default.
+        public init(serviceName: String, host: String, capabilities: JSONValue, timestamp: String? = nil) {
             self.serviceName = serviceName
             self.host = host
             self.capabilities = capabilities
+            self.timestamp = timestamp
         }
 
         private enum CodingKeys: String, CodingKey {
             case serviceName = "service_name"
             case host
             case capabilities
+            case timestamp
         }
     }
 
     /// Tells a scheduler what a host can do; fanned out, so that all schedulers know.
     ///
-    /// Later versions add arguments, which a handler of this method does not see.
+    /// Version 3.3 is the one with the time of the report; later ones add arguments, which a handler of this method does
+    /// not see.
     public static let updateServiceCapabilities = RPCMethod<CapabilityReport, Void>(
         "update_service_capabilities",
-        since: "3.0"
+        since: "3.3"
     )
 
     private let client: RPCClient

@@ -55,7 +55,8 @@ extension SchedulerDependentManager {
             let report = SchedulerAPI.CapabilityReport(
                 serviceName: self.serviceName,
                 host: self.host,
-                capabilities: value
+                capabilities: value,
+                timestamp: self.serviceCapabilities.nextTimestamp()
             )
             try await scheduler.updateServiceCapabilities(report, context: context)
         }

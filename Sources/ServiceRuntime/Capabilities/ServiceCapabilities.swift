@@ -13,12 +13,22 @@ public final class ServiceCapabilities: Sendable {
         var published: UInt64 = 0
         /// Comes with the next change.
         var change = Eventual<Void>()
+        /// The time that the last report was given, since the beginning of 1970.
+        var lastTimestamp = Duration.zero
     }
 
     private let state = Mutex(State())
+    private let wallClock: @Sendable () -> Duration
 
     /// Creates the capabilities of a host that has said nothing yet.
-    public init() {}
+    public convenience init() {
+        self.init { WireTimestamp.now }
+    }
+
+    /// Creates them with another clock than the host's.
+    package init(wallClock: @escaping @Sendable () -> Duration) {
+        self.wallClock = wallClock
+    }
 
     /// The latest value, or `nil` as long as there is none.
     public var latest: JSONValue? { self.state.withLock(\.value) }
@@ -50,6 +60,20 @@ public final class ServiceCapabilities: Sendable {
             }
             if isCurrent { return }
         }
+    }
+
+    /// The time for the next report.
+    ///
+    /// It never goes back, whatever becomes of the host's clock: a scheduler drops a report that is older than the last,
+    /// and would take a host that was set back an hour for dead until the hour is over.
+    func nextTimestamp() -> String {
+        let now = self.wallClock()
+        return WireTimestamp.text(
+            self.state.withLock { state in
+                state.lastTimestamp = max(now, state.lastTimestamp + .microseconds(1))
+                return state.lastTimestamp
+            }
+        )
     }
 
     /// Waits until there is a value that was not published.

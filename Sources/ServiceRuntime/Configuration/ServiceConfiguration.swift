@@ -29,11 +29,26 @@ public struct ServiceConfiguration: Sendable {
 
     /// The declared options, in their order.
     public let options: [any ServiceOptionDeclaration]
-    private let values: [String: any ServiceOptionValue]
+    private var values: [String: any ServiceOptionValue]
+    /// Where the values came from; `nil` where nothing was read.
+    private let sources: Sources?
+
+    /// Where values come from, to be asked again.
+    ///
+    /// There are secrets among them as they were given, so `dump` finds nothing.
+    private struct Sources: Sendable, CustomReflectable {
+        var customMirror: Mirror { Mirror(self, children: [:]) }
+
+        let defaults: [String: String]
+        let overrides: [String: String]
+        let environment: [String: String]?
+        let file: String?
+    }
 
     /// The standard options with their defaults; neither environment nor file is read.
     public init() {
         self.options = Self.standardOptions
+        self.sources = nil
         self.values = Dictionary(uniqueKeysWithValues: Self.standardOptions.map { ($0.name, $0.reader.fallback) })
     }
 
@@ -78,6 +93,45 @@ public struct ServiceConfiguration: Sendable {
         }
         self.options = options
         self.values = values
+        self.sources = Sources(defaults: defaults, overrides: overrides, environment: environment, file: file)
+    }
+
+    /// Reads all values again from where they came, the file among it.
+    ///
+    /// - Returns: What is configured now; this value stays as it is.
+    /// - Throws: `invalidConfiguration`, as the first reading.
+    public func readAgain() throws(ServiceError) -> ServiceConfiguration {
+        guard let sources = self.sources else { return self }
+        return try ServiceConfiguration(
+            options: self.options,
+            defaults: sources.defaults,
+            overrides: sources.overrides,
+            environment: sources.environment,
+            file: sources.file
+        )
+    }
+
+    /// This configuration with the mutable options of a later reading, and in what the two readings differ.
+    func taking(
+        _ later: ServiceConfiguration
+    ) -> (configuration: ServiceConfiguration, changes: [ServiceOptionChange]) {
+        var result = self
+        var changes: [ServiceOptionChange] = []
+        for option in self.options {
+            guard let old = self.values[option.name], let new = later.values[option.name],
+                !option.reader.areEqual(old, new)
+            else { continue }
+            changes.append(
+                ServiceOptionChange(
+                    name: option.name,
+                    old: old.optionJSON,
+                    new: new.optionJSON,
+                    isTakenOver: option.isMutable
+                )
+            )
+            if option.isMutable { result.values[option.name] = new }
+        }
+        return (result, changes)
     }
 
     /// The value of a declared option; one that was not declared is a programmer's mistake and traps.
@@ -96,7 +150,8 @@ public struct ServiceConfiguration: Sendable {
     /// A line for each option: its name, what its values look like, the default, what it is for.
     public static func help(for options: [any ServiceOptionDeclaration] = standardOptions) -> String {
         options.map { option in
-            "  \(option.name): \(option.help) (\(option.kind); default \(option.shownDefault))"
+            "  \(option.name): \(option.help) (\(option.kind); default \(option.shownDefault)"
+                + (option.isMutable ? "; may change while the program runs)" : ")")
         }.joined(separator: "\n")
     }
 

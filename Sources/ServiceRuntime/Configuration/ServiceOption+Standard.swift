@@ -101,7 +101,9 @@ extension ServiceOption where Value == Bool {
 
 extension ServiceOption where Value == Logger.Level {
     /// `log_level`: what is logged; `info` and above by default.
+    ///
+    /// A running program takes a new value over.
     public static var logLevel: Self {
-        Self("log_level", default: .info, help: "the least important messages that are logged")
+        Self("log_level", default: .info, help: "the least important messages that are logged").mutable()
     }
 }

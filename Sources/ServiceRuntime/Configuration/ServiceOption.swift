@@ -21,6 +21,8 @@ public struct ServiceOption<Value: ServiceOptionValue>: ServiceOptionDeclaration
     public let defaultValue: Value
     /// What the option is for, in a few words.
     public let help: String
+    /// Whether a running program takes a new value over when its configuration is read again; not by default.
+    public private(set) var isMutable = false
 
     private let complaint: @Sendable (Value) -> String?
 
@@ -43,6 +45,15 @@ public struct ServiceOption<Value: ServiceOptionValue>: ServiceOptionDeclaration
         self.complaint = complaint
     }
 
+    /// The same option as one whose new value a running program takes over.
+    ///
+    /// - Returns: A copy for which ``isMutable`` is true.
+    public func mutable() -> Self {
+        var option = self
+        option.isMutable = true
+        return option
+    }
+
     /// What a value of the option looks like.
     public var kind: String { Value.optionKind }
     /// Whether the option's values must not be shown.
@@ -52,7 +63,12 @@ public struct ServiceOption<Value: ServiceOptionValue>: ServiceOptionDeclaration
 
     /// How values are read.
     public var reader: ServiceOptionReader {
-        ServiceOptionReader(fallback: self.defaultValue, textFromJSON: Value.optionText(from:), read: self.read)
+        ServiceOptionReader(
+            fallback: self.defaultValue,
+            textFromJSON: Value.optionText(from:),
+            areEqual: { $0 as? Value == $1 as? Value },
+            read: self.read
+        )
     }
 
     private func read(_ text: String, from source: String) throws(ServiceError) -> any ServiceOptionValue {
@@ -86,6 +102,8 @@ public protocol ServiceOptionDeclaration: Sendable {
     var kind: String { get }
     /// Whether the option's values must not be shown.
     var isSecret: Bool { get }
+    /// Whether a running program takes a new value over.
+    var isMutable: Bool { get }
     /// The default as it may be shown.
     var shownDefault: JSONValue { get }
 
@@ -99,6 +117,8 @@ public struct ServiceOptionReader: Sendable {
     let fallback: any ServiceOptionValue
     /// The text of a value from a file, or `nil` where it is of the wrong kind.
     let textFromJSON: @Sendable (JSONValue) -> String?
+    /// Whether two values of the option are the same; secrets are compared as they are, not as they are shown.
+    let areEqual: @Sendable (any ServiceOptionValue, any ServiceOptionValue) -> Bool
     /// Reads a text; the second one says where it came from.
     let read: @Sendable (String, String) throws(ServiceError) -> any ServiceOptionValue
 }

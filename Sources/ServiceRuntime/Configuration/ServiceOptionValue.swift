@@ -2,7 +2,7 @@ public import Logging
 public import Messaging
 
 /// A type that options can have.
-public protocol ServiceOptionValue: Sendable {
+public protocol ServiceOptionValue: Sendable, Equatable {
     /// What a value looks like, for help and errors, such as `a whole number`.
     static var optionKind: String { get }
 

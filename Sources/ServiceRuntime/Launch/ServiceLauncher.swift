@@ -17,6 +17,9 @@ internal import UnixSignals
 /// exit(end.code)
 /// ```
 ///
+/// SIGHUP has the configuration read again; a reading that is wrong changes nothing (``LiveConfiguration``). What differs is
+/// logged, secrets masked.
+///
 /// SIGTERM and SIGINT stop the services gracefully, within `graceful_shutdown_timeout`. A second signal, or the limit,
 /// cancels what is left; what does not heed that either is left to the end of the process.
 public struct ServiceLauncher: Sendable {
@@ -77,19 +80,23 @@ public struct ServiceLauncher: Sendable {
             StandardError.print("\(self.name): \(error.message)\n")
             return .forError(error)
         }
-        BrokenPipes.ignore()
-        let level = configuration[.logLevel]
+        ProcessSignals.ignoreFailedWrites()
+        let level = SharedLogLevel(configuration[.logLevel])
         LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = level
-            return handler
+            SharedLevelLogHandler(StreamLogHandler.standardError(label: label), level: level)
         }
+        // From here on, so that none ends a program which still waits for its broker; it is heeded with the services.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         return await self.run(
             configuration,
             logger: Logger(label: self.name),
             signals: { onSignal in
                 for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) { onSignal("\(signal)") }
             },
+            hangups: { onHangup in
+                for await _ in hangups { await onHangup() }
+            },
+            level: level,
             transport: transport,
             services: services
         )
@@ -103,6 +110,8 @@ public struct ServiceLauncher: Sendable {
         _ configuration: ServiceConfiguration,
         logger: Logger,
         signals: @escaping @Sendable (_ onSignal: @Sendable (String) -> Void) async -> Void,
+        hangups: @escaping @Sendable (_ onHangup: @Sendable () async -> Void) async -> Void = { _ in },
+        level: SharedLogLevel = SharedLogLevel(.info),
         clock: some Clock<Duration> = ContinuousClock(),
         transport openTransport: (ServiceConfiguration, Logger) async throws -> any Transport,
         services makeServices: (ManagerContext) async throws -> [any Service]
@@ -118,6 +127,13 @@ public struct ServiceLauncher: Sendable {
         do {
             let context = ManagerContext(configuration: configuration, transport: transport, logger: logger)
             let services = try await makeServices(context)
+            let live = context.liveConfiguration
+            // Not awaited: a manager that does not come to an end with its configuration must not keep the process from its
+            // own.
+            let reloading = Task {
+                await hangups { await self.readAgain(live, level: level, logger: logger) }
+            }
+            defer { reloading.cancel() }
             let run = ServiceRun(
                 ServiceGroup(configuration: ServiceGroupConfiguration(services: services, logger: logger)),
                 limit: configuration[.gracefulShutdownTimeout],
@@ -132,6 +148,20 @@ public struct ServiceLauncher: Sendable {
         }
         await transport.close()
         return end
+    }
+
+    /// Reads the configuration again and says what became of it.
+    private func readAgain(_ live: LiveConfiguration, level: SharedLogLevel, logger: Logger) async {
+        do {
+            let changes = try await live.readAgain()
+            level.set(live.current[.logLevel])
+            var metadata: Logger.Metadata = ["changes": "\(changes.filter(\.isTakenOver))"]
+            let waiting = changes.filter { !$0.isTakenOver }
+            if !waiting.isEmpty { metadata["needs a restart"] = "\(waiting)" }
+            logger.notice("configuration is read again", metadata: metadata)
+        } catch {
+            logger.error("configuration is refused and stays as it was", metadata: ["error": "\(error)"])
+        }
     }
 
     private func end(_ logger: Logger, with error: any Error) -> ServiceExit {

@@ -53,6 +53,26 @@ public protocol Manager: Sendable {
     ///
     /// - Throws: What makes the service useless: it then stops with this error.
     func initHostWithRPC() async throws
+
+    /// Whether the manager can do its work at present, and why not; ready by default.
+    ///
+    /// Part of ``ManagerService/readiness``, and asked often: to be answered at once, from what is known.
+    var readiness: Readiness { get }
+
+    /// Looks at a configuration that was read again while the program runs, before it is taken over; takes any by default.
+    ///
+    /// Asked of all managers of the program before ``configurationDidChange(_:changes:)`` of any.
+    ///
+    /// - Parameter configuration: The present configuration with the new values of the mutable options.
+    /// - Throws: What keeps it from being taken over: everything then stays as it is.
+    func checkConfiguration(_ configuration: ServiceConfiguration) async throws
+
+    /// Takes over what has changed; does nothing by default.
+    ///
+    /// - Parameters:
+    ///   - configuration: What is in force from now on.
+    ///   - changes: Which of the mutable options differ, never none.
+    func configurationDidChange(_ configuration: ServiceConfiguration, changes: [ServiceOptionChange]) async
 }
 
 extension Manager {
@@ -73,6 +93,15 @@ extension Manager {
 
     /// Does nothing.
     public func initHostWithRPC() async throws {}
+
+    /// Ready.
+    public var readiness: Readiness { .ready }
+
+    /// Takes any.
+    public func checkConfiguration(_ configuration: ServiceConfiguration) async throws {}
+
+    /// Does nothing.
+    public func configurationDidChange(_ configuration: ServiceConfiguration, changes: [ServiceOptionChange]) async {}
 
     /// Runs once what is due, each task beside the others, and waits for all of them: oslo's `run_periodic_tasks`.
     ///

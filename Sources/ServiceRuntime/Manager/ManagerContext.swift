@@ -10,8 +10,10 @@ public import Messaging
 public struct ManagerContext: Sendable {
     /// The host that is served, from the option `host`.
     public let host: String
-    /// The program's configuration.
+    /// The program's configuration as it was at the start.
     public let configuration: ServiceConfiguration
+    /// The program's configuration as it is in force at any time.
+    public let liveConfiguration: LiveConfiguration
     /// What carries messages; open, and closed by the program.
     public let transport: any Transport
     /// The program's logger.
@@ -30,6 +32,7 @@ public struct ManagerContext: Sendable {
     ) {
         self.host = configuration[.host]
         self.configuration = configuration
+        self.liveConfiguration = LiveConfiguration(configuration)
         self.transport = transport
         self.logger = logger
     }

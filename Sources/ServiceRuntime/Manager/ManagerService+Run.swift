@@ -124,11 +124,11 @@ extension ManagerService {
 
     private var endpoints: [RPCEndpoint] {
         var versions: [RPCVersion] = [ManagerRPC.serviceVersion.since, self.manager.endpoint.version]
-        let configuration = self.configuration
+        let configuration = self.liveConfiguration
         let manager = self.manager
         var handlers = [
             ManagerRPC.serviceVersion.handled { _ in manager.serviceVersion },
-            ManagerRPC.serviceConfig.handled { _ in configuration.report },
+            ManagerRPC.serviceConfig.handled { _ in configuration.current.report },
         ]
         if let manager = manager as? any SchedulerDependentManager {
             let scheduler = self.scheduler

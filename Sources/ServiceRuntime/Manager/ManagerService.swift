@@ -22,6 +22,7 @@ public final class ManagerService: Service {
 
     let transport: any Transport
     let configuration: ServiceConfiguration
+    let liveConfiguration: LiveConfiguration
     let journal: (any RequestJournal)?
     let logger: Logger
     let scheduler: SchedulerAPI
@@ -39,6 +40,7 @@ public final class ManagerService: Service {
     ///     ``Manager/host``. They differ where a manager has several addresses (wire contract 7.1).
     ///   - transport: What carries the messages; its owner closes it when the service has ended.
     ///   - configuration: Limits and intervals, and what `service_config` answers; the defaults if there is none.
+    ///   - liveConfiguration: Tells the manager when that is read again; `nil`, the default, where it never is.
     ///   - journal: What is remembered of at-least-once requests; `nil`, the default, for one that does not outlast the
     ///     process. `ServiceDatabase` has one that does.
     ///   - clock: The clock of the periodic tasks.
@@ -49,6 +51,7 @@ public final class ManagerService: Service {
         host: String? = nil,
         transport: any Transport,
         configuration: ServiceConfiguration = ServiceConfiguration(),
+        liveConfiguration: LiveConfiguration? = nil,
         journal: (any RequestJournal)? = nil,
         clock: any Clock<Duration> = ContinuousClock(),
         logger: Logger = Logger(label: "steward.service")
@@ -66,6 +69,7 @@ public final class ManagerService: Service {
         self.target = target
         self.transport = transport
         self.configuration = configuration
+        self.liveConfiguration = liveConfiguration ?? LiveConfiguration(configuration)
         self.journal = journal
         self.logger = logger
         self.scheduler = scheduler
@@ -84,6 +88,7 @@ public final class ManagerService: Service {
                 logger: logger
             )
         }
+        self.liveConfiguration.add(manager)
     }
 
     /// Creates a service from what the program has; its topic is the option `topic`.
@@ -103,6 +108,7 @@ public final class ManagerService: Service {
             topic: context.configuration[.topic],
             transport: context.transport,
             configuration: context.configuration,
+            liveConfiguration: context.liveConfiguration,
             journal: journal,
             logger: context.logger
         )
@@ -122,11 +128,11 @@ public final class ManagerService: Service {
     /// Whether the service can be reached at present and its manager is ready, and why not.
     ///
     /// Not ready before the end of ``Manager/initHostWithRPC()``, while the broker is away or something that the service
-    /// declared there is being restored, and from the stop on. Answered at once, from what is known.
+    /// declared there is being restored, while the manager says so (``Manager/readiness``), and from the stop on. Answered at once, from what is known.
     public var readiness: Readiness {
         if self.stopped.current != nil { return .notReady("the service was stopped") }
         return switch self.started.current {
-        case true: self.transport.readiness
+        case true: self.transport.readiness.and(self.manager.readiness)
         case false: .notReady("the service has ended")
         case nil: Readiness.notReady("the service is starting").and(self.transport.readiness)
         }

@@ -54,6 +54,9 @@ final class PeriodicTaskEntry: Sendable {
     /// When the next run is due.
     var due: Duration { self.state.withLock(\.schedule.due) }
 
+    /// When the next run is due, and the point of the grid that it belongs to.
+    var plan: (planned: Duration, due: Duration) { self.state.withLock { ($0.schedule.planned, $0.schedule.due) } }
+
     /// The run that is going on.
     var currentRun: Run? { self.state.withLock(\.run) }
 
@@ -143,7 +146,7 @@ final class PeriodicTaskEntry: Sendable {
             state.status.isRunning = false
             state.status.lastDuration = duration
             if duration > self.task.spacing { state.status.overruns += 1 }
-            state.status.skippedRuns += state.schedule.advance(at: now, random: self.random)
+            state.status.skippedRuns += state.schedule.advance(at: now, start: run.startedAt, random: self.random)
             guard !isOverdue else { return true }
             switch result {
             case .success: state.status.lastError = nil

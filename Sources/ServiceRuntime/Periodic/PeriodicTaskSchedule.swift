@@ -17,8 +17,11 @@ struct PeriodicTaskSchedule: Sendable {
     }
 
     /// Plans the run after one that has ended at a time, and answers how many points of the grid went by unused.
+    ///
+    /// A run that began late, after a machine slept, stands for all points up to its beginning: without `start` it would be
+    /// followed by another at once where the sleep ends at a point of the grid.
     @discardableResult
-    mutating func advance(at now: Duration, random: () -> Double) -> Int {
+    mutating func advance(at now: Duration, start: Duration? = nil, random: () -> Double) -> Int {
         var steps = 1
         if now > self.planned {
             // The first point that is not before now; more than one step means that some were missed.
@@ -27,6 +30,10 @@ struct PeriodicTaskSchedule: Sendable {
         self.planned += self.spacing * steps
         // The quotient is a Double: after years of uptime it may be off by one.
         if self.planned < now { self.planned += self.spacing }
+        if let start, self.planned <= start {
+            self.planned += self.spacing
+            steps += 1
+        }
         self.delay(random)
         return steps - 1
     }

@@ -70,21 +70,29 @@ final class PeriodicTaskTable: Sendable {
 
     /// Waits for running bodies, cancels those that take too long, and leaves behind those that do not care.
     private func drain(gracePeriod: Duration) async {
-        let runs = self.entries.compactMap { entry in entry.currentRun.map { (entry, $0.ended) } }
+        let runs = self.entries.compactMap { entry in entry.currentRun.map { (entry, $0) } }
         guard !runs.isEmpty else { return }
         let clock = self.clock
         let hurry = Eventual<Void>()
         // A task of its own, awaited on the spot: cancellation shortens the wait for the bodies but must not skip it.
         let cleanup = Task(executorPreference: preferredTaskExecutor) {
             let allEnded: @Sendable () async -> Void = {
-                for (_, ended) in runs { await ended.wait() }
+                await withTaskGroup(of: Void.self) { group in
+                    for (entry, run) in runs {
+                        group.addTask {
+                            // A time limit holds at the end of the service too: its loop does not watch it any more.
+                            _ = await entry.result(of: run)
+                            await run.ended.wait()
+                        }
+                    }
+                }
             }
             await firstOf([allEnded, { _ = await clock.sleep(for: gracePeriod) }, { await hurry.wait() }])
-            let late = runs.filter { $0.1.current == nil }.map(\.0)
+            let late = runs.filter { $0.1.ended.current == nil }.map(\.0)
             guard !late.isEmpty else { return }
             for entry in late { entry.cancel() }
             await firstOf([allEnded, { _ = await clock.sleep(for: Self.cancellationGrace) }])
-            let left = runs.filter { $0.1.current == nil }.map(\.0.task.name)
+            let left = runs.filter { $0.1.ended.current == nil }.map(\.0.task.name)
             guard !left.isEmpty else { return }
             self.logger.info("periodic tasks do not end and are left behind", metadata: ["tasks": "\(left)"])
         }

@@ -1,0 +1,83 @@
+internal import Messaging
+internal import Synchronization
+
+/// The configuration of a running program, which can be read again: after SIGHUP the ``ServiceLauncher`` does so.
+///
+/// A reading is taken over as a whole or not at all. It is refused where anything in it is wrong, also an option that
+/// could not change, or where a manager objects (``Manager/checkConfiguration(_:)``). Of one that is taken over, the options
+/// that are marked mutable get their new values; the others keep theirs until the program starts again.
+public final class LiveConfiguration: Sendable {
+    private struct State {
+        var configuration: ServiceConfiguration
+        var managers: [any Manager] = []
+        /// Comes when the reading that is going on is through.
+        var reading: Eventual<Void>?
+    }
+
+    private let state: Mutex<State>
+
+    /// Begins with a configuration.
+    ///
+    /// - Parameter configuration: What was read when the program started.
+    public init(_ configuration: ServiceConfiguration) {
+        self.state = Mutex(State(configuration: configuration))
+    }
+
+    /// What is in force.
+    public var current: ServiceConfiguration { self.state.withLock(\.configuration) }
+
+    /// Asks a manager from now on, before and after a change.
+    func add(_ manager: any Manager) {
+        self.state.withLock { $0.managers.append(manager) }
+    }
+
+    /// Reads the configuration again and takes it over, or leaves everything as it is.
+    ///
+    /// One reading at a time: a second caller waits for the first.
+    ///
+    /// - Returns: In what the new reading differs, the options that wait for a restart among it; empty where it does not.
+    /// - Throws: `ServiceError`, code `invalidConfiguration`, with what is wrong or what a manager objects.
+    @discardableResult
+    public func readAgain() async throws(ServiceError) -> [ServiceOptionChange] {
+        let done = await self.begin()
+        defer {
+            self.state.withLock { $0.reading = nil }
+            done.fulfil()
+        }
+        let present = self.current
+        let (configuration, changes) = present.taking(try present.readAgain())
+        guard changes.contains(where: \.isTakenOver) else { return changes }
+        let managers = self.state.withLock(\.managers)
+        for manager in managers {
+            do {
+                try await manager.checkConfiguration(configuration)
+            } catch let error as ServiceError {
+                throw error
+            } catch {
+                throw ServiceError(
+                    .invalidConfiguration,
+                    "\(type(of: manager)) at \(manager.host) does not take the configuration",
+                    cause: error
+                )
+            }
+        }
+        self.state.withLock { $0.configuration = configuration }
+        for manager in managers {
+            await manager.configurationDidChange(configuration, changes: changes.filter(\.isTakenOver))
+        }
+        return changes
+    }
+
+    private func begin() async -> Eventual<Void> {
+        let mine = Eventual<Void>()
+        while true {
+            let other = self.state.withLock { state -> Eventual<Void>? in
+                if state.reading == nil { state.reading = mine }
+                return state.reading === mine ? nil : state.reading
+            }
+            guard let other else { return mine }
+            // A cancelled task does not wait here: it must not spin either.
+            if await other.wait() == nil { await Task.yield() }
+        }
+    }
+}
