@@ -186,6 +186,9 @@ public struct HostSummary: Codable, Sendable, Hashable {
     public var age: Double
     /// Whether the report is young enough for the host to be chosen.
     public var isFresh: Bool
+    /// By how many seconds the host's clock is ahead of the scheduler's, less the time of the report on its way; `nil` for
+    /// a host that does not tell its time.
+    public var clockSkew: Double?
     /// How many reports of this host the scheduler has taken.
     public var reports: Int
     /// The free capacity in GiB less what was scheduled since the last report.
@@ -197,6 +200,7 @@ public struct HostSummary: Codable, Sendable, Hashable {
         case host, age, reports, capabilities
         case serviceName = "service_name"
         case isFresh = "is_fresh"
+        case clockSkew = "clock_skew"
         case estimatedFreeCapacity = "estimated_free_capacity_gb"
     }
 }

@@ -24,7 +24,7 @@ public actor DirectoryDriver: VolumeDriver {
     /// What the driver is.
     public nonisolated let information = VolumeDriverInformation(version: "1.0.0", storageProtocol: "file")
 
-    private let configuration: Configuration
+    private var configuration: Configuration
     private let directory: DirectoryHandle
     private let executor = SerialQueueExecutor(label: "directory-driver")
 
@@ -161,6 +161,12 @@ public actor DirectoryDriver: VolumeDriver {
             reservedPercentage: configuration.reservedPercentage,
             volumes: stored.count
         )
+    }
+
+    /// Takes over limits; volumes that are there stay, whatever the new limits are.
+    public func reconfigure(_ limits: VolumeDriverLimits) {
+        configuration.maximumCapacity = limits.maximumCapacity
+        configuration.reservedPercentage = limits.reservedPercentage
     }
 
     // MARK: Checks

@@ -35,6 +35,28 @@ public protocol VolumeDriver: Sendable {
     ///
     /// - Throws: `backendFailed`.
     func space() async throws(VolumeError) -> VolumeSpace
+
+    /// Takes over limits that were changed while the worker runs; does nothing by default.
+    func reconfigure(_ limits: VolumeDriverLimits) async
+}
+
+extension VolumeDriver {
+    /// Does nothing.
+    public func reconfigure(_ limits: VolumeDriverLimits) async {}
+}
+
+/// What a configuration lets a driver use.
+public struct VolumeDriverLimits: Sendable, Hashable {
+    /// The most that the volumes may have together, in GiB; `nil` for what there is.
+    public var maximumCapacity: Double?
+    /// How much of the capacity is kept back, in per cent.
+    public var reservedPercentage: Int
+
+    /// Describes limits; none by default.
+    public init(maximumCapacity: Double? = nil, reservedPercentage: Int = 0) {
+        self.maximumCapacity = maximumCapacity
+        self.reservedPercentage = reservedPercentage
+    }
 }
 
 /// What a driver is.

@@ -1,6 +1,7 @@
 public import Logging
 public import Messaging
 public import ServiceRuntime
+internal import Synchronization
 
 /// Manages the volumes of one host: keeps their states in a database, lets a driver keep their data, and tells the
 /// schedulers what space is left.
@@ -15,6 +16,8 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
         public var backendName = "directory"
         /// How often the driver is asked for its space.
         public var reportInterval: Duration = .seconds(60)
+        /// How long a call of the driver may take before it fails; 60 s by default.
+        public var driverTimeLimit: Duration = .seconds(60)
 
         /// Creates the defaults.
         public init() {}
@@ -30,11 +33,13 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
     public nonisolated let serviceCapabilities = ServiceCapabilities()
 
     nonisolated let configuration: Configuration
-    nonisolated let driver: any VolumeDriver
+    nonisolated let driver: LimitedDriver
     nonisolated let table: VolumeTable
     nonisolated let logger: Logger
     private nonisolated let queue = KeyedQueue<VolumeID>()
     private var lastCapabilities: Capabilities?
+    /// What the driver's last measurement failed with.
+    nonisolated let driverFault = Mutex<VolumeError?>(nil)
 
     /// Creates a manager.
     ///
@@ -52,7 +57,7 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
         logger: Logger = Logger(label: "steward.volume")
     ) {
         self.host = host
-        self.driver = driver
+        self.driver = LimitedDriver(driver, limit: configuration.driverTimeLimit)
         self.table = database
         self.configuration = configuration
         self.logger = logger
@@ -77,6 +82,7 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
         ) { _ in
             try await self.reportDriverStatus()
         }
+        PeriodicTask("check_database", every: configuration.reportInterval) { _ in await self.table.probe() }
     }
 
     /// Brings the database and the driver to agree, and measures the space.
@@ -266,23 +272,27 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
     func refreshCapabilities() async throws {
         do {
             let capabilities = try await currentCapabilities()
+            driverFault.withLock { $0 = nil }
             lastCapabilities = capabilities
             try updateServiceCapabilities(encoding: capabilities)
         } catch {
+            driverFault.withLock { $0 = error as? VolumeError ?? $0 }
             reportDown()
             throw error
         }
     }
 
+    /// Says that the driver is down, and that all the rest is what it said before.
     private nonisolated func reportDown() {
         guard var capabilities = serviceCapabilities.latest?.objectValue else { return }
         capabilities["backend_state"] = "down"
         capabilities["free_capacity_gb"] = 0
+        capabilities["stale"] = true
         updateServiceCapabilities(.object(capabilities))
     }
 
-    /// The same after a change that has succeeded, whatever becomes of the report.
-    private func refreshAfterChange() async {
+    /// Measures the space after a change that has succeeded, whatever becomes of the report.
+    func refreshAfterChange() async {
         do {
             try await refreshCapabilities()
         } catch {

@@ -1,3 +1,4 @@
+internal import Logging
 internal import ServiceDatabase
 public import ServiceRuntime
 
@@ -15,6 +16,7 @@ public enum VolumeWorker {
             ServiceOption<String>.volumeBackendName,
             ServiceOption<Double>.maximumCapacity,
             ServiceOption<Int>.reservedPercentage,
+            ServiceOption<Duration>.driverTimeLimit,
         ]
     )
 
@@ -29,17 +31,29 @@ public enum VolumeWorker {
     public static func service(in context: ManagerContext) throws -> ManagerService {
         let options = context.configuration
         var settings = DirectoryDriver.Configuration(statePath: options[.statePath])
-        settings.maximumCapacity = options[.maximumCapacity] > 0 ? options[.maximumCapacity] : nil
-        settings.reservedPercentage = options[.reservedPercentage]
+        let limits = VolumeDriverLimits(options)
+        settings.maximumCapacity = limits.maximumCapacity
+        settings.reservedPercentage = limits.reservedPercentage
         // The driver first: it makes the directory, and keeps a second worker from it.
         let driver = try DirectoryDriver(settings)
+        var storeSettings = ServiceStore.Configuration()
+        let logger = context.logger
+        storeSettings.onTrouble = { trouble in
+            if let trouble {
+                logger.error("the database cannot be used", metadata: ["error": "\(trouble)"])
+            } else {
+                logger.notice("the database can be used again")
+            }
+        }
         let store = try ServiceStore(
             at: .file(settings.statePath + "/volumes.sqlite"),
-            migrations: VolumeTable.migrations
+            migrations: VolumeTable.migrations,
+            configuration: storeSettings
         )
         var configuration = VolumeManager.Configuration()
         configuration.backendName = options[.volumeBackendName]
         configuration.reportInterval = options[.reportInterval]
+        configuration.driverTimeLimit = options[.driverTimeLimit]
         let manager = VolumeManager(
             host: context.host,
             driver: driver,

@@ -29,7 +29,7 @@ extension ServiceOption where Value == Double {
         Self("max_capacity_gb", default: 0, help: "the most GiB for all volumes; 0 for all of the file system") {
             // 2^33 GiB are the 8 EiB that a file system can count.
             (0..<8_589_934_592).contains($0) ? nil : "must be 0 or more, and less than 2^33"
-        }
+        }.mutable()
     }
 }
 
@@ -38,7 +38,7 @@ extension ServiceOption where Value == Int {
     public static var reservedPercentage: Self {
         Self("reserved_percentage", default: 0, help: "how much of the capacity is kept back, in per cent") {
             (0...100).contains($0) ? nil : "must be between 0 and 100"
-        }
+        }.mutable()
     }
 }
 
@@ -59,7 +59,14 @@ extension ServiceOption where Value == Duration {
             "service_down_time",
             default: .seconds(60),
             help: "after how long without a report a host gets no more volumes"
-        ) { $0 > .zero ? nil : "must be positive" }
+        ) { $0 > .zero ? nil : "must be positive" }.mutable()
+    }
+
+    /// `driver_time_limit`: how long a call of the driver may take before it fails; 60 s by default.
+    public static var driverTimeLimit: Self {
+        Self("driver_time_limit", default: .seconds(60), help: "how long a call of the driver may take") {
+            $0 > .zero ? nil : "must be positive"
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 internal import Messaging
+internal import ServiceRuntime
 
 /// What a scheduler knows of the hosts, by their own reports.
 ///
 /// Ages are counted on the scheduler's monotonic clock from the arrival of a report, so that the hosts' clocks play no
-/// part in who is alive. A report's own timestamp only orders the reports of one host, as in cinder.
+/// part in who is alive. A report's own timestamp only orders the reports of one host, as in cinder, and shows how far the
+/// host's clock is off.
 struct HostTable {
     /// What a scheduler knows of one host.
     struct State {
@@ -13,6 +15,11 @@ struct HostTable {
         var timestamp: String?
         var receivedAt: Duration
         var reports: Int
+        /// By how much the host's clock was ahead of the scheduler's at the last report, less its time on the way; `nil`
+        /// where the report does not say.
+        var skew: Duration?
+        /// The time of a report that seemed to be older than the last.
+        var passedOver: String?
         /// What was scheduled since the last report: the sizes in GiB, and the pools.
         var claims: [VolumeID: (size: Int, pool: String)] = [:]
     }
@@ -20,6 +27,9 @@ struct HostTable {
     /// What became of a report.
     enum Outcome: Equatable {
         case taken
+        /// Taken although it seems older than the last, since the host's clock was set back.
+        case setBack
+        /// Not taken; the host lives, though.
         case older
         case full
     }
@@ -33,11 +43,38 @@ struct HostTable {
     }
 
     /// Takes a report; one that is older than the last by its host's own clock is dropped.
-    mutating func take(_ report: ServiceReport, at now: Duration) -> Outcome {
+    ///
+    /// A second one in a row that seems older, and newer than the first, shows that not the report was late but the clock
+    /// was set back.
+    ///
+    /// - Parameters:
+    ///   - report: What a host says.
+    ///   - now: The time on the scheduler's monotonic clock.
+    ///   - wallTime: The scheduler's time of the calendar, since the beginning of 1970; `nil` where nobody asks for skew.
+    /// - Returns: What became of the report.
+    mutating func take(_ report: ServiceReport, at now: Duration, wallTime: Duration? = nil) -> Outcome {
         let name = report.clusterName ?? report.host
+        var outcome = Outcome.taken
+        let time = report.timestamp.flatMap(WireTimestamp.time)
+        var skew = wallTime.flatMap { now in time.map { $0 - now } }
         if let known = hosts[name] {
+            // A host of this package that was set back holds its last time, so that no scheduler takes it for dead; then
+            // nobody knows how late it is there.
+            if let time, let last = known.timestamp.flatMap(WireTimestamp.time),
+                time > last, time - last < .milliseconds(1), now - known.receivedAt > .milliseconds(50)
+            {
+                skew = nil
+            }
             // The form is fixed (wire contract 7.2), so that the texts order as the times do.
-            if let last = known.timestamp, let this = report.timestamp, this < last { return .older }
+            if let last = known.timestamp, let this = report.timestamp, this < last {
+                guard let passedOver = known.passedOver, passedOver < this else {
+                    hosts[name]?.passedOver = this
+                    hosts[name]?.receivedAt = now
+                    hosts[name]?.skew = skew
+                    return .older
+                }
+                outcome = .setBack
+            }
         } else if hosts.count >= capacity {
             return .full
         }
@@ -47,9 +84,10 @@ struct HostTable {
             capabilities: report.capabilities ?? [:],
             timestamp: report.timestamp ?? hosts[name]?.timestamp,
             receivedAt: now,
-            reports: (hosts[name]?.reports ?? 0) + 1
+            reports: (hosts[name]?.reports ?? 0) + 1,
+            skew: skew
         )
-        return .taken
+        return outcome
     }
 
     /// Forgets hosts that have not reported for `limit`.

@@ -13,6 +13,10 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         public var volumeTopic = VolumeRPC.defaultTopic
         /// The oldest report that counts: cinder's `service_down_time`, 60 s by default.
         public var serviceDownTime: Duration = .seconds(60)
+        /// From which difference on a host's clock is worth a line in the log; 10 s by default.
+        ///
+        /// Nothing depends on it: ages are measured with the scheduler's own clock.
+        public var clockSkewLimit: Duration = .seconds(10)
         /// When a host that does not report is forgotten; a day by default.
         public var forgetTime: Duration = .seconds(86_400)
         /// For how long a request for the same volume goes to the same host; 5 minutes by default.
@@ -33,8 +37,13 @@ public actor SchedulerManager: Manager, SchedulerOperations {
 
     nonisolated let configuration: Configuration
     private nonisolated let transport: any Transport
-    private nonisolated let selection: HostSelection
+    private var selection: HostSelection
+    /// The oldest report that counts at present.
+    private var serviceDownTime: Duration
+    /// Hosts whose clocks were said to be off.
+    private var skewed: Set<String> = []
     private nonisolated let now: @Sendable () -> Duration
+    private nonisolated let wallClock: @Sendable () -> Duration
     private nonisolated let logger: Logger
     private var table = HostTable()
     private var assignments = Assignments()
@@ -54,20 +63,57 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         clock: some Clock<Duration> = ContinuousClock(),
         logger: Logger = Logger(label: "steward.scheduler")
     ) {
+        self.init(
+            host: host,
+            transport: transport,
+            configuration: configuration,
+            clock: clock,
+            wallClock: { WireTimestamp.now },
+            logger: logger
+        )
+    }
+
+    /// Creates a scheduler with another time of the calendar than the host's, since the beginning of 1970.
+    package init(
+        host: String,
+        transport: any Transport,
+        configuration: Configuration = Configuration(),
+        clock: some Clock<Duration> = ContinuousClock(),
+        wallClock: @escaping @Sendable () -> Duration,
+        logger: Logger = Logger(label: "steward.scheduler")
+    ) {
         self.host = host
         self.transport = transport
         self.configuration = configuration
+        self.serviceDownTime = configuration.serviceDownTime
+        self.selection = Self.selection(configuration)
+        self.wallClock = wallClock
+        let origin = clock.now
+        self.now = { origin.duration(to: clock.now) }
+        self.logger = logger
+    }
+
+    private static func selection(_ configuration: Configuration) -> HostSelection {
         let filters: [any HostFilter] = [
             FreshnessFilter(limit: configuration.serviceDownTime), BackendStateFilter(), CapacityFilter(),
             CapabilitiesFilter(),
         ]
-        self.selection = HostSelection(
+        return HostSelection(
             filters: filters + configuration.additionalFilters,
             weighers: configuration.weighers
         )
-        let origin = clock.now
-        self.now = { origin.duration(to: clock.now) }
-        self.logger = logger
+    }
+
+    /// Takes over the time after which a host counts as down.
+    public func configurationDidChange(_ configuration: ServiceConfiguration, changes: [ServiceOptionChange]) {
+        guard changes.contains(where: { $0.name == ServiceOption<Duration>.serviceDownTime.name }) else { return }
+        var changed = self.configuration
+        changed.serviceDownTime = SchedulerWorker.downTime(
+            configuration[.serviceDownTime],
+            reportInterval: configuration[.reportInterval]
+        )
+        serviceDownTime = changed.serviceDownTime
+        selection = Self.selection(changed)
     }
 
     /// The methods of ``SchedulerRPC``.
@@ -105,8 +151,12 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         } catch {
             throw VolumeError.invalidInput("a report names a host that can be addressed: \(error.message)")
         }
-        let outcome = table.take(report, at: now())
-        guard outcome != .taken else { return }
+        let outcome = table.take(report, at: now(), wallTime: wallClock())
+        noteSkew(of: report.clusterName ?? report.host)
+        if outcome == .setBack {
+            logger.info("the clock of a host was set back", metadata: ["host": "\(report.host)"])
+        }
+        guard outcome == .older || outcome == .full else { return }
         logger.info(
             "report is dropped",
             metadata: [
@@ -115,8 +165,29 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         )
     }
 
+    /// Says once that a host's clock is off, and once that it is not any more.
+    private func noteSkew(of host: String) {
+        guard let skew = table.hosts[host]?.skew else {
+            skewed.remove(host)
+            return
+        }
+        let isSkewed = max(skew, .zero - skew) > configuration.clockSkewLimit
+        guard isSkewed != skewed.contains(host) else { return }
+        if isSkewed {
+            skewed.insert(host)
+            logger.warning(
+                "the clock of a host is off; its reports count all the same",
+                metadata: ["host": "\(host)", "seconds": "\(skew.components.seconds)"]
+            )
+        } else {
+            skewed.remove(host)
+            logger.info("the clock of a host is right again", metadata: ["host": "\(host)"])
+        }
+    }
+
     private func forgetHosts() {
         table.forget(olderThan: configuration.forgetTime, at: now())
+        skewed = skewed.filter { table.hosts[$0] != nil }
     }
 
     /// Reads the table of hosts, ordered by name.
@@ -129,7 +200,8 @@ public actor SchedulerManager: Manager, SchedulerOperations {
                 host: state.host,
                 serviceName: state.serviceName,
                 age: (age.inSeconds * 1000).rounded() / 1000,
-                isFresh: age <= configuration.serviceDownTime,
+                isFresh: age <= serviceDownTime,
+                clockSkew: state.skew.map { ($0.inSeconds * 1000).rounded() / 1000 },
                 reports: state.reports,
                 estimatedFreeCapacity: usable.isEmpty ? nil : roundedCapacity(max(0, usable.reduce(0, +))),
                 capabilities: state.capabilities

@@ -35,6 +35,12 @@ public struct VolumeTable: Sendable {
         self.host = host
     }
 
+    /// Why the database cannot be used at present; `nil` where it can.
+    var trouble: ServiceStoreError? { store.trouble }
+
+    /// Tries whether the database can be written, as far as nobody else has found out.
+    func probe() async { await store.probe() }
+
     /// Reads one volume; `nil` if there is none.
     func volume(_ id: VolumeID) async throws -> Volume? {
         try await translatingErrors {
