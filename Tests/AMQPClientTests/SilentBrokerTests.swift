@@ -43,6 +43,8 @@ import Testing
                     try peer.send(Wire.frame(8, 0, []))
                 } else if frame.type == 1, frame.payload.starts(with: [0, 20, 0, 10]) {
                     try peer.send(Wire.method(frame.channel, 20, 11, Wire.long(0)))
+                } else if frame.type == 1, frame.payload.starts(with: [0, 60, 0, 10]) {
+                    try peer.send(Wire.method(frame.channel, 60, 11))
                 }
             }
         } _: { broker, url in

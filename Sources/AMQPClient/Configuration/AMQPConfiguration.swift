@@ -36,7 +36,8 @@ public struct AMQPConfiguration: Sendable {
 
     /// In which order several hosts are tried.
     ///
-    /// After a loss the host that worked last is tried first, whatever the order.
+    /// After a loss the host that worked last is tried first, whatever the order, and those that failed last come last: a
+    /// connection goes back to another host only when its own fails.
     public struct HostOrder: Sendable, Hashable {
         private enum Kind { case asGiven, shuffled, random }
         private let kind: Kind
@@ -71,6 +72,11 @@ public struct AMQPConfiguration: Sendable {
     public var heartbeatRate = 2
     /// The time for name resolution, TCP, TLS and log-in at one host; 10 seconds by default.
     public var connectTimeout: Duration
+    /// How long a host may say nothing while it is connected to; 2 seconds by default.
+    ///
+    /// One that swallows everything does not keep the others waiting, and is noticed when it comes back. Every fifth time that
+    /// no host was reached the whole ``connectTimeout`` is waited out, for a network or a broker that needs it.
+    public var hostTimeout: Duration = .seconds(2)
     /// The time for one operation, waiting for a lost connection included; 30 seconds by default.
     public var operationTimeout: Duration
     /// The time for an orderly close; 5 seconds by default.
@@ -105,6 +111,7 @@ public struct AMQPConfiguration: Sendable {
     /// Whether an exchange or queue that is restored after a loss, and exists by then with the other durability, is taken
     /// as it is; no by default: then the connection goes on trying and stays `recovering`.
     public var adoptsDurability = false
+    let health = HostHealth()
 
     /// Describes how to reach the given hosts, with every other setting at its default.
     public init(hosts: [Host] = [Host(name: "localhost")]) {
@@ -203,6 +210,9 @@ extension AMQPConfiguration {
         }
         if self.heartbeat < .zero || self.heartbeat > .seconds(65_535) {
             try refuse("heartbeat is \(self.heartbeat); it must be between 0 and 65535 seconds")
+        }
+        if self.hostTimeout <= .zero {
+            try refuse("hostTimeout is \(self.hostTimeout); it must be positive")
         }
         if self.heartbeatRate < 2 {
             try refuse("heartbeatRate is \(self.heartbeatRate); it must be 2 or more")

@@ -181,6 +181,7 @@ extension AMQPConnection {
             }
         }
         if channel === self.operations {
+            transport.probe = nil
             self.repairs.add(.operations)
         } else if !channel.isClosed, self.channels[channel.id] != nil {
             self.repairs.add(.channel(channel.id))

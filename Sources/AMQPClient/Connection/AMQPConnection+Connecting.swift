@@ -56,7 +56,14 @@ extension AMQPConnection {
         return pause
     }
 
-    /// One round: every host once, beginning with the one that worked last.
+    /// How long a host may say nothing.
+    private var silenceLimit: Duration {
+        let isPatient = self.failedRounds % 5 == 4
+        return isPatient
+            ? self.configuration.connectTimeout : min(self.configuration.connectTimeout, self.configuration.hostTimeout)
+    }
+
+    /// One round: every host once, beginning with the one that worked last, and those that failed last at the end.
     func connectToAnyHost(until deadline: ContinuousClock.Instant?) async throws(AMQPError) {
         let hosts = self.configuration.hosts
         let phase = self.phase
@@ -65,16 +72,19 @@ extension AMQPConnection {
         if self.configuration.hostOrder == .random {
             others.shuffle()
         }
-        for index in [self.hostIndex] + others {
+        for index in self.configuration.health.sorted([self.hostIndex] + others, of: hosts) {
             let limit = ContinuousClock.now + self.configuration.connectTimeout
             do {
                 try await self.connect(to: hosts[index], until: min(limit, deadline ?? limit))
                 self.hostIndex = index
+                self.failedRounds = 0
+                self.configuration.health.succeeded(hosts[index])
                 self.stateBox.connectError = nil
                 return
             } catch {
                 guard self.phase == phase else { throw self.closedError("open") }
                 if error.code == .cancelled { throw error }
+                self.configuration.health.failed(hosts[index])
                 // Of several reasons the one that no repetition changes tells most: a host that is down says nothing
                 // about a password that is wrong.
                 if failure == nil || !error.isRetriable { failure = error }
@@ -83,6 +93,7 @@ extension AMQPConnection {
             }
             if let deadline, .now >= deadline { break }
         }
+        self.failedRounds += 1
         throw failure ?? self.closedError("open")
     }
 
@@ -91,15 +102,16 @@ extension AMQPConnection {
         until deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
         let phase = self.phase
-        let transport = try await self.openSocket(to: host, until: deadline)
+        let transport = try await self.openSocket(to: host, until: min(deadline, .now + self.silenceLimit))
         // Closed while the socket was on its way.
         guard self.phase == phase else { throw self.closedError("connect") }
         self.transport = transport
         do {
             try await self.logIn(transport, host, until: deadline)
         } catch {
+            let error = error.during("log-in at \(host.name):\(host.port)")
             self.connectionLost(error)
-            throw error.during("log-in at \(host.name):\(host.port)")
+            throw error
         }
     }
 
@@ -142,10 +154,6 @@ extension AMQPConnection {
         guard let handle = box.take() else {
             throw AMQPError(.connectFailed, operation: wait.operation, message: "the socket was lost")
         }
-        if handle.isSecure {
-            // With TLS librabbitmq waits for the socket when it writes; this bounds that wait.
-            handle.setWriteLimit(max(self.configuration.heartbeat * 2, self.configuration.operationTimeout))
-        }
         return Transport(handle, host: host, configuration: self.configuration)
     }
 
@@ -160,7 +168,7 @@ extension AMQPConnection {
         _ host: AMQPConfiguration.Host,
         until deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
-        let start = try await self.nextControlMethod(until: deadline)
+        let start = try await self.nextAnswer(of: transport, until: deadline)
         guard case .start(let mechanisms, _) = start.arguments else { throw self.unexpected(start) }
         let mechanism = try self.configuration.mechanism.chosen(from: mechanisms)
         try transport.append(
@@ -173,7 +181,7 @@ extension AMQPConnection {
         )
         let tune: InboundMethod
         do {
-            tune = try await self.nextControlMethod(until: deadline)
+            tune = try await self.nextAnswer(of: transport, until: deadline)
         } catch {
             guard error.code == .connectionLost else { throw error }
             var error = error
@@ -185,9 +193,10 @@ extension AMQPConnection {
         }
         try self.agree(transport, channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat)
         try transport.append(.openConnection(virtualHost: self.configuration.virtualHost), on: 0)
-        let opened = try await self.nextControlMethod(until: deadline)
+        let opened = try await self.nextAnswer(of: transport, until: deadline)
         guard opened.id == MethodID.connectionOpenOK else { throw self.unexpected(opened) }
         transport.isEstablished = true
+        transport.hearsUpTo = transport.writer.appended
     }
 
     /// No larger frames are agreed to, whatever both sides wish: every connection holds buffers of this size.
@@ -217,7 +226,7 @@ extension AMQPConnection {
             )
         }
         try transport.append(.tuneOK(channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat), on: 0)
-        try transport.tune(channelMax: channelMax, frameMax: frameMax, heartbeat: .seconds(heartbeat))
+        transport.tune(channelMax: channelMax, frameMax: frameMax, heartbeat: .seconds(heartbeat))
     }
 
     /// What this client can do.
@@ -254,6 +263,24 @@ extension AMQPConnection {
             throw AMQPError(.connectionLost, operation: "log-in", message: "the broker ended the stream during log-in")
         }
         return try await self.suspend(on: wait, until: deadline) {}
+    }
+
+    /// The answer of the log-in's next step; a host that says nothing is given up before its time is over.
+    private func nextAnswer(
+        of transport: Transport,
+        until deadline: ContinuousClock.Instant
+    ) async throws(AMQPError) -> InboundMethod {
+        var heard = ContinuousClock.now
+        while true {
+            let limit = min(deadline, heard + self.silenceLimit)
+            do {
+                return try await self.nextControlMethod(until: limit)
+            } catch {
+                // A part of a frame is a sign of life as well.
+                guard error.code == .timeout, limit < deadline, transport.lastReceived > heard else { throw error }
+                heard = transport.lastReceived
+            }
+        }
     }
 
     private func unexpected(_ method: InboundMethod) -> AMQPError {

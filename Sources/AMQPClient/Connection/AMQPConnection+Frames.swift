@@ -61,15 +61,11 @@ extension AMQPConnection {
             self.connectionLost(lost)
         case .blocked(let reason):
             self.blockedReason = reason
-            if transport.handle.isSecure {
-                transport.handle.setWriteLimit(.zero)
-            }
+            // It reads nothing more, and says so.
+            transport.probe = nil
             self.refreshState()
         case .none where method.id == MethodID.connectionUnblocked:
             self.blockedReason = nil
-            if transport.handle.isSecure {
-                transport.handle.setWriteLimit(self.configuration.operationTimeout)
-            }
             self.refreshState()
             self.sendWaitingMessages()
         case .none where method.id == MethodID.connectionCloseOK:
@@ -142,6 +138,10 @@ extension AMQPConnection {
             throw FrameReader.violation("method \(method.id) is no answer to \(call.operation)")
         }
         _ = wire.calls.popFirst()
+        if let probe = transport.probe, probe.call === call {
+            transport.probe = nil
+            transport.hearsUpTo = probe.position
+        }
         if !call.isPending, case .consume(let record) = call.method {
             // Nobody waits for this consumer any more; without this it would go on getting messages.
             try transport.append(.cancel(tag: record.tag, noWait: true), on: wire.number)

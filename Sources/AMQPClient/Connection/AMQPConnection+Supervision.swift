@@ -154,6 +154,10 @@ extension AMQPConnection {
             }
         case .queue(let name):
             guard let record = self.topology.queues[name] else { return }
+            if self.remnants.remove(name) != nil {
+                let method = OutboundMethod.deleteQueue(name, ifUnused: false, ifEmpty: false)
+                _ = try await self.callOperations(method, until: deadline)
+            }
             let answer: InboundMethod
             do {
                 answer = try await self.callOperations(.declareQueue(record, passive: false), until: deadline)
@@ -163,6 +167,7 @@ extension AMQPConnection {
                     other.durable.toggle()
                     self.topology.record(other)
                 }
+                if self.isOfRemnant(error), !record.durable { self.remnants.insert(name) }
                 throw error
             }
             if case .queueStatus(let status) = answer.arguments, status.name != name {
@@ -183,6 +188,14 @@ extension AMQPConnection {
     private func adopts(_ error: AMQPError) -> Bool {
         self.configuration.adoptsDurability && error.code == .preconditionFailed
             && error.replyText?.contains("inequivalent arg 'durable'") == true
+    }
+
+    /// Whether a declaration met what was left of a queue: RabbitMQ keeps the record of one that is declared while its virtual
+    /// host is being deleted, and finds it again when there is a virtual host of the same name.
+    ///
+    /// What is not durable may be deleted, as it has lost its messages anyway.
+    private func isOfRemnant(_ error: AMQPError) -> Bool {
+        error.code == .notFound && error.replyText?.contains("stopped by supervisor") == true
     }
 
     /// A method on the operations' channel as it is now: a repair must not wait for another repair.

@@ -32,6 +32,8 @@ public actor AMQPConnection {
     var channels: [Int: ChannelState] = [:]
     /// Queues that the program is deleting: their consumers do not come back.
     var queuesBeingDeleted: Set<String> = []
+    /// Queues of which the broker has a record and no process; they are deleted before they are declared.
+    var remnants: Set<String> = []
     /// Channels with messages that could not be sent yet.
     var congested: Set<Int> = []
     /// Channels with acknowledgements to be written at the end of the batch.
@@ -45,6 +47,8 @@ public actor AMQPConnection {
     /// The host that is tried first: the one that worked last.
     var hostIndex = 0
     var connectAttempt = 0
+    /// Rounds over all hosts in which none let us in, since one did.
+    var failedRounds = 0
     /// Whether an established connection was lost since the last attempt.
     var isFreshLoss = false
 

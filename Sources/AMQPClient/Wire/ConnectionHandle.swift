@@ -8,7 +8,9 @@ import Glibc
 @safe struct ConnectionHandle: ~Copyable, @unchecked Sendable {
     private let raw: amqp_connection_state_t
     let descriptor: Int32
-    let isSecure: Bool
+    /// The TLS session, which is librabbitmq's; `nil` for plain TCP.
+    private let session: TLSSession?
+    var isSecure: Bool { self.session != nil }
 
     /// Resolves the name, connects, and with TLS shakes hands.
     ///
@@ -22,11 +24,13 @@ import Glibc
         guard let raw = unsafe amqp_new_connection() else {
             throw AMQPError.library(status: AMQP_STATUS_NO_MEMORY.rawValue, operation: operation)
         }
+        let session: TLSSession?
         do throws(AMQPError) {
             if let tls {
-                unsafe try TLSSocket.open(raw, to: host, tls, timeout: timeout, operation)
+                session = unsafe try TLSSocket.open(raw, to: host, tls, timeout: timeout, operation)
             } else {
                 unsafe try Self.openPlain(raw, to: host, timeout: timeout, operation)
+                session = nil
             }
             // Eight octets into the empty buffer of a fresh socket: this cannot block.
             let status = unsafe amqp_send_header(raw)
@@ -37,8 +41,10 @@ import Glibc
         }
         unsafe self.raw = raw
         self.descriptor = unsafe amqp_get_sockfd(raw)
-        self.isSecure = tls != nil
+        self.session = session
         _ = fcntl(self.descriptor, F_SETFD, FD_CLOEXEC)
+        // It is so already; reading and writing rely on it.
+        _ = fcntl(self.descriptor, F_SETFL, fcntl(self.descriptor, F_GETFL) | O_NONBLOCK)
     }
 
     deinit {
@@ -78,11 +84,14 @@ import Glibc
     }
 }
 
-// MARK: Plain TCP
+// MARK: Reading and writing
 
 extension ConnectionHandle {
     /// Sends without waiting; nil when the socket takes nothing at present.
+    ///
+    /// What was not taken must be offered again as it was: under TLS it may be encrypted already.
     borrowing func send(_ bytes: UnsafeRawBufferPointer) throws(AMQPError) -> Int? {
+        if let session { return unsafe try session.write(bytes) }
         while true {
             let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
             let count = unsafe Glibc.send(self.descriptor, bytes.baseAddress, bytes.count, flags)
@@ -97,12 +106,11 @@ extension ConnectionHandle {
 
     /// Receives without waiting; nil when nothing is there.
     borrowing func receive(_ space: UnsafeMutableRawBufferPointer) throws(AMQPError) -> Int? {
+        if let session { return unsafe try session.read(into: space) }
         while true {
             let count = unsafe recv(self.descriptor, space.baseAddress, space.count, Int32(MSG_DONTWAIT))
             if count > 0 { return count }
-            if count == 0 {
-                throw AMQPError(.connectionLost, operation: "reading", message: "the broker ended the stream")
-            }
+            if count == 0 { throw Self.ended() }
             switch errno {
             case EINTR: continue
             case EAGAIN: return nil
@@ -111,66 +119,24 @@ extension ConnectionHandle {
         }
     }
 
+    static func ended() -> AMQPError {
+        AMQPError(.connectionLost, operation: "reading", message: "the broker ended the stream")
+    }
+
     private static func lost(_ operation: String, _ number: Int32) -> AMQPError {
         AMQPError(.connectionLost, operation: operation, message: systemMessage(number))
     }
 
-    /// Whether the socket has room, asked before librabbitmq is told to write, which would wait for it.
-    borrowing func isWritable() -> Bool {
-        var descriptor = pollfd(fd: self.descriptor, events: Int16(POLLOUT), revents: 0)
-        return unsafe poll(&descriptor, 1, 0) > 0
+    /// Whether bytes were read from the socket and decrypted, and wait to be received.
+    borrowing func hasBufferedInput() -> Bool {
+        self.session?.hasBufferedInput ?? false
     }
 
-    /// Whether bytes wait at the socket: a sign of life even where they are only a heartbeat, which librabbitmq keeps to
-    /// itself.
+    /// Whether bytes wait at the socket: a sign of life, even where they are only a part of what TLS needs to decrypt
+    /// anything.
     borrowing func isReadable() -> Bool {
         var descriptor = pollfd(fd: self.descriptor, events: Int16(POLLIN), revents: 0)
         return unsafe poll(&descriptor, 1, 0) > 0
-    }
-
-    /// Makes the kernel give up on data that the peer does not take for so long; zero: never.
-    borrowing func setWriteLimit(_ limit: Duration) {
-        var milliseconds = UInt32(clamping: limit.wholeMilliseconds)
-        // An old kernel without the option is no reason to fail: heartbeats notice a dead peer as well.
-        _ = unsafe setsockopt(self.descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &milliseconds, 4)
-    }
-}
-
-// MARK: TLS, by librabbitmq's own reading and writing
-
-extension ConnectionHandle {
-    /// Tells librabbitmq what was agreed.
-    ///
-    /// Its own heartbeats stay off: it would write them in the middle of ours.
-    borrowing func tune(channelMax: Int, frameMax: Int) throws(AMQPError) {
-        let status = unsafe amqp_tune_connection(self.raw, Int32(channelMax), Int32(frameMax), 0)
-        guard status == AMQP_STATUS_OK.rawValue else {
-            throw AMQPError.library(status: status, operation: "connection.tune")
-        }
-    }
-
-    /// The next frame, or false when none is there.
-    ///
-    /// The frame's memory is librabbitmq's until ``release(channel:)``.
-    borrowing func next(_ frame: inout amqp_frame_t) throws(AMQPError) -> Bool {
-        var nothing = timeval()
-        let status = unsafe amqp_simple_wait_frame_noblock(self.raw, &frame, &nothing)
-        switch status {
-        case AMQP_STATUS_OK.rawValue: return true
-        case AMQP_STATUS_TIMEOUT.rawValue: return false
-        default: throw AMQPError.library(status: status, operation: "reading")
-        }
-    }
-
-    /// Gives the memory of a channel's frames back.
-    borrowing func release(channel: UInt16) {
-        unsafe amqp_maybe_release_buffers_on_channel(self.raw, channel)
-    }
-
-    /// Sends one frame and waits until the socket took it.
-    borrowing func send(_ frame: inout amqp_frame_t) throws(AMQPError) {
-        let status = unsafe amqp_send_frame(self.raw, &frame)
-        guard status >= 0 else { throw AMQPError.library(status: status, operation: "writing") }
     }
 }
 

@@ -3,9 +3,12 @@ import Glibc
 
 /// Opens librabbitmq's TLS socket with the verification that the configuration asks for.
 enum TLSSocket {
-    /// Why OpenSSL refused the certificate, as its verification callback saw it.
-    private final class Verdict {
+    /// What OpenSSL's callbacks see of a handshake.
+    @safe private final class Handshake {
+        /// Why the certificate was refused.
         var refusal: String?
+        /// The session, which librabbitmq makes and keeps to itself.
+        var session: TLSSession?
     }
 
     static func open(
@@ -14,16 +17,20 @@ enum TLSSocket {
         _ tls: AMQPConfiguration.TLS,
         timeout: Duration,
         _ operation: String
-    ) throws(AMQPError) {
+    ) throws(AMQPError) -> TLSSession {
         guard let socket = unsafe amqp_ssl_socket_new(raw), let opaque = unsafe amqp_ssl_socket_get_context(socket)
         else { throw AMQPError.library(status: AMQP_STATUS_SSL_ERROR.rawValue, operation: operation) }
         let context = OpaquePointer(opaque)
         unsafe try Self.configure(socket, context, tls, operation)
         unsafe try Self.expect(tls.verifiesHostName ? tls.serverName ?? host.name : nil, context, operation)
 
-        let verdict = Verdict()
-        let unmanaged = unsafe Unmanaged.passUnretained(verdict)
+        let handshake = Handshake()
+        let unmanaged = unsafe Unmanaged.passUnretained(handshake)
         unsafe SSL_CTX_set_ex_data(context, 0, unmanaged.toOpaque())
+        unsafe SSL_CTX_set_info_callback(context) { (session, _, _) in
+            guard let handshake = unsafe TLSSocket.handshake(of: session) else { return }
+            handshake.session = unsafe session.map { unsafe TLSSession($0) }
+        }
         let verify: @convention(c) (Int32, OpaquePointer?) -> Int32 = { accepted, store in
             if accepted == 0 {
                 unsafe TLSSocket.note(refusalIn: store)
@@ -39,10 +46,17 @@ enum TLSSocket {
         errno = 0
         let status = unsafe amqp_socket_open_noblock(socket, host.name, Int32(host.port), &limit)
         let number = errno
-        // From here on the callback must not find the verdict any more.
+        // From here on nothing of the handshake must be found any more.
+        unsafe SSL_CTX_set_info_callback(context, nil)
         unsafe SSL_CTX_set_ex_data(context, 0, nil)
-        guard status != AMQP_STATUS_OK.rawValue else { return }
-        if let refusal = withExtendedLifetime(verdict, { verdict.refusal }) {
+        let (refusal, session) = withExtendedLifetime(handshake) { (handshake.refusal, handshake.session) }
+        if status == AMQP_STATUS_OK.rawValue {
+            guard let session else {
+                throw AMQPError(.tlsFailed, operation: operation, message: "the TLS library told of no session")
+            }
+            return session
+        }
+        if let refusal {
             throw AMQPError(
                 .tlsFailed,
                 operation: operation,
@@ -78,6 +92,11 @@ enum TLSSocket {
             )
         }
         ERR_clear_error()
+        // Macros over these calls: 33 is SSL_CTRL_MODE. What the socket does not take is offered again, from wherever the
+        // buffer has moved to; and a write never has to wait for input, which renegotiation would need.
+        let mode = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER
+        _ = unsafe SSL_CTX_ctrl(context, 33, Int(mode), nil)
+        _ = unsafe SSL_CTX_set_options(context, 1 << 30)
         // SSL_CTX_set_min_proto_version is a macro over this call; 123 is SSL_CTRL_SET_MIN_PROTO_VERSION.
         try check(Int32(unsafe SSL_CTX_ctrl(context, 123, tls.minimumVersion.number, nil)), "this version of TLS")
         if let caFile = tls.caFile {
@@ -113,14 +132,19 @@ enum TLSSocket {
         let reason = unsafe X509_verify_cert_error_string(Int(X509_STORE_CTX_get_error(store)))
         let index = SSL_get_ex_data_X509_STORE_CTX_idx()
         guard let reason = unsafe reason, let session = unsafe X509_STORE_CTX_get_ex_data(store, index),
-            let context = unsafe SSL_get_SSL_CTX(OpaquePointer(session)),
-            let verdict = unsafe SSL_CTX_get_ex_data(context, 0)
+            let handshake = unsafe Self.handshake(of: OpaquePointer(session))
         else { return }
-        unsafe Unmanaged<Verdict>.fromOpaque(verdict).takeUnretainedValue().refusal = unsafe String(cString: reason)
+        handshake.refusal = unsafe String(cString: reason)
+    }
+
+    private static func handshake(of session: OpaquePointer?) -> Handshake? {
+        guard let context = unsafe SSL_get_SSL_CTX(session), let handshake = unsafe SSL_CTX_get_ex_data(context, 0)
+        else { return nil }
+        return unsafe Unmanaged<Handshake>.fromOpaque(handshake).takeUnretainedValue()
     }
 
     /// OpenSSL's words for what went wrong last on this thread.
-    private static func libraryMessage() -> String {
+    static func libraryMessage() -> String {
         let code = ERR_peek_last_error()
         guard code != 0, let reason = unsafe ERR_reason_error_string(code) else {
             return "the broker ended it, or does not speak TLS on this port"

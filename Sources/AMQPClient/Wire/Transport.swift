@@ -39,12 +39,18 @@ final class Transport {
     private var lastWire: WireChannel?
     /// Set as soon as the connection is given up, so that nothing more is read from it.
     var isDefunct = false
-    /// Whether frames may be left in buffers although the socket is silent.
+    /// Whether bytes may be left in buffers although the socket is silent.
     private(set) var hasBufferedInput = false
     private(set) var lastReceived = ContinuousClock.now
     private(set) var lastSent = ContinuousClock.now
     /// When writing last came forward, or began.
     private(set) var lastProgress = ContinuousClock.now
+    /// What the broker has to answer, to show that it hears us, and until when.
+    var probe: (call: PendingCall, position: UInt64, deadline: ContinuousClock.Instant)?
+    /// When it was last asked.
+    var lastProbe = ContinuousClock.now
+    /// Up to which position of the stream it is known to have heard us.
+    var hearsUpTo: UInt64 = 0
     /// Who wants to know when everything up to a position of the stream is sent, in order.
     private var flushWaits = Queue<(position: UInt64, body: (Bool) -> Void)>()
     /// Whether log-in is complete.
@@ -60,14 +66,11 @@ final class Transport {
     }
 
     /// Applies what `connection.tune` brought.
-    func tune(channelMax: Int, frameMax: Int, heartbeat: Duration) throws(AMQPError) {
+    func tune(channelMax: Int, frameMax: Int, heartbeat: Duration) {
         self.channelMax = channelMax
         self.writer.frameMax = frameMax
         self.reader.frameMax = frameMax
         self.heartbeat = heartbeat
-        if self.handle.isSecure {
-            try self.handle.tune(channelMax: channelMax, frameMax: frameMax)
-        }
     }
 
     /// The open channel of a number.
@@ -126,11 +129,7 @@ final class Transport {
         }
         while !self.writer.isEmpty {
             let count = unsafe try self.writer.send { (waiting) throws(AMQPError) -> Int in
-                if self.handle.isSecure {
-                    unsafe try self.sendSecurely(waiting)
-                } else {
-                    unsafe try self.handle.send(waiting) ?? 0
-                }
+                unsafe try self.handle.send(waiting) ?? 0
             }
             guard count > 0 else { break }
             self.lastSent = .now
@@ -155,71 +154,24 @@ final class Transport {
         }
     }
 
-    /// Under TLS only librabbitmq can write, and only frames it encodes itself: takes the first waiting frame apart
-    /// again and hands it over, if the socket has room.
-    private func sendSecurely(_ waiting: UnsafeRawBufferPointer) throws(AMQPError) -> Int {
-        guard self.handle.isWritable() else { return 0 }
-        defer { self.decoding.reset() }
-        let size = Int(unsafe UInt32(bigEndian: waiting.loadUnaligned(fromByteOffset: 3, as: UInt32.self)))
-        var frame = unsafe amqp_frame_t()
-        unsafe frame.frame_type = waiting[0]
-        unsafe frame.channel = UInt16(bigEndian: waiting.loadUnaligned(fromByteOffset: 1, as: UInt16.self))
-        let payload = unsafe UnsafeRawBufferPointer(
-            rebasing: waiting[FrameType.headerSize..<FrameType.headerSize + size]
-        )
-        switch unsafe frame.frame_type {
-        case FrameType.method:
-            unsafe frame.payload.method.id = UInt32(bigEndian: payload.loadUnaligned(as: UInt32.self))
-            unsafe try self.decodeMethod(payload, &frame.payload.method.decoded)
-        case FrameType.header:
-            unsafe frame.payload.properties.class_id = 60
-            unsafe frame.payload.properties.body_size =
-                UInt64(bigEndian: payload.loadUnaligned(fromByteOffset: 4, as: UInt64.self))
-            guard unsafe self.decodeProperties(payload, &frame.payload.properties.decoded) else {
-                throw AMQPError.library(status: AMQP_STATUS_BAD_AMQP_DATA.rawValue, operation: "writing")
-            }
-        case FrameType.body:
-            unsafe frame.payload.body_fragment = Self.bytes(payload)
-        default:
-            break
-        }
-        unsafe try self.handle.send(&frame)
-        return FrameType.headerSize + size + 1
-    }
-
     // MARK: Reading
 
     /// Handles the frames that are there.
     ///
     /// At most one read from the socket, so that a flood of input cannot keep jobs and timers waiting.
     func read(_ body: (InboundFrame) throws(AMQPError) -> Void) throws(AMQPError) {
-        if self.handle.isSecure {
-            return try self.readSecurely(body)
+        if self.handle.isSecure, self.handle.isReadable() {
+            self.lastReceived = .now
         }
         let count = unsafe try self.reader.fill { (space) throws(AMQPError) -> Int in
             unsafe try self.handle.receive(space) ?? 0
         }
+        self.hasBufferedInput = self.handle.hasBufferedInput()
         guard count > 0 else { return }
         self.lastReceived = .now
         while !self.isDefunct, let raw = try self.reader.next() {
             try body(try self.decode(raw))
         }
-    }
-
-    private func readSecurely(_ body: (InboundFrame) throws(AMQPError) -> Void) throws(AMQPError) {
-        self.hasBufferedInput = false
-        if self.handle.isReadable() {
-            self.lastReceived = .now
-        }
-        // As many frames as one read of a plain connection brings, roughly; the rest stays buffered.
-        for _ in 0..<256 {
-            var frame = unsafe amqp_frame_t()
-            guard !self.isDefunct, unsafe try self.handle.next(&frame) else { return }
-            self.lastReceived = .now
-            try body(unsafe try self.convert(frame))
-            unsafe self.handle.release(channel: frame.channel)
-        }
-        self.hasBufferedInput = true
     }
 
     func decode(_ raw: RawFrame) throws(AMQPError) -> InboundFrame {
@@ -241,29 +193,6 @@ final class Transport {
             return unsafe .body(channel: raw.channel, payload)
         default:
             return .heartbeat
-        }
-    }
-
-    private func convert(_ frame: amqp_frame_t) throws(AMQPError) -> InboundFrame {
-        let channel = unsafe frame.channel
-        switch unsafe frame.frame_type {
-        case FrameType.method:
-            return unsafe try self.method(frame.payload.method.id, channel, frame.payload.method.decoded)
-        case FrameType.header:
-            guard unsafe frame.payload.properties.class_id == 60 else {
-                throw FrameReader.violation("a content header is not of the class basic")
-            }
-            let bodySize = unsafe frame.payload.properties.body_size
-            return .header(
-                channel: channel,
-                unsafe self.properties(frame.payload.properties.decoded),
-                bodySize: bodySize
-            )
-        case FrameType.body:
-            let bytes = unsafe frame.payload.body_fragment
-            return unsafe .body(channel: channel, UnsafeRawBufferPointer(start: bytes.bytes, count: bytes.len))
-        default:
-            throw FrameReader.violation("the broker wants another version of the protocol")
         }
     }
 
