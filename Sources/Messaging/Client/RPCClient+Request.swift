@@ -2,6 +2,8 @@ extension RPCClient {
     /// What is sent for one call or cast, checked and encoded before anything goes to the broker.
     struct Request {
         let method: String
+        /// Whether the method's servers run a request once, however often it comes.
+        private(set) var isRepeatable = false
         private let namespace: String?
         private let version: RPCVersion?
         private let arguments: RawJSON
@@ -31,6 +33,7 @@ extension RPCClient {
                 in: client,
                 context: context
             )
+            self.isRepeatable = method.delivery.isAtLeastOnce
         }
 
         init(

@@ -77,7 +77,8 @@ extension RPCClient {
             try await self.send(
                 Message(body: request.encoded(uniqueID: uniqueID)),
                 to: destination,
-                options: SendOptions(isMandatory: true, deadline: self.transport.clock.now + self.options.timeout)
+                options: SendOptions(isMandatory: true, deadline: self.transport.clock.now + self.options.timeout),
+                repeatable: request.isRepeatable && !target.isFanout
             )
         } catch  where error.code == .noSuchServer && (target.isFanout || !self.options.requiresRoute) {
             isRouted = false

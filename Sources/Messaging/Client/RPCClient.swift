@@ -200,7 +200,9 @@ public struct RPCClient: Sendable {
     ///   - context: The request context; `nil` (the default) for the client's own.
     /// - Returns: What is known of the request now.
     /// - Throws: `RPCError`: `noSuchServer` where nobody serves the target, `timeout`, and what can go wrong with the
-    ///   broker; `CancellationError`.
+    ///   broker; `CancellationError`. Where the connection is lost before the broker has confirmed, that is
+    ///   `connectionLost`, unless the method is to be done at least once: then the request is sent again, with its id, until
+    ///   the time is over.
     @discardableResult
     public func cast<Arguments, Result>(
         _ method: RPCMethod<Arguments, Result>,
