@@ -98,8 +98,8 @@ let package = Package(
         .testTarget(
             name: "FaultTests",
             dependencies: [
-                "AMQPClient", "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting",
-                "ServiceDatabase", "ServiceRuntime", "TestSupport", "VolumeService", logging, grdb,
+                "AMQPClient", "DeliveryWorker", "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ",
+                "MessagingTesting", "ServiceDatabase", "ServiceRuntime", "TestSupport", "VolumeService", logging, grdb,
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             swiftSettings: settings

@@ -200,6 +200,7 @@ package final class FaultService: Sendable {
     }
 
     /// How long it takes from now on until calls are answered again.
+    @discardableResult
     package func untilAnswered(within limit: Duration = .seconds(30)) async throws -> Duration {
         let start = ContinuousClock.now
         var last: (any Error)?

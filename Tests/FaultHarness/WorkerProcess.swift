@@ -45,6 +45,7 @@ package final class WorkerProcess: Sendable {
         process.arguments = arguments
         var environment = ProcessInfo.processInfo.environment
         environment["STEWARD_TRANSPORT_URL"] = url
+        environment["STEWARD_URL"] = url
         // It is to die at once, and not to look for its symbols first.
         environment["SWIFT_BACKTRACE"] = "enable=no"
         process.environment = environment
