@@ -26,6 +26,7 @@ public struct QueueProfile: Sendable, Hashable {
     }
 
     enum Kind: Sendable, Hashable {
+        case automatic
         case classic
         case durable
         case quorum(QuorumLimits)
@@ -33,6 +34,11 @@ public struct QueueProfile: Sendable, Hashable {
 
     let kind: Kind
 
+    /// As oslo does by default, ``classic``; with a broker that refuses such queues, RabbitMQ 4.3 and later, ``quorum``, for
+    /// fanout and reply queues too.
+    ///
+    /// The broker's version counts that is found at the first connection.
+    public static let automatic = QueueProfile(kind: .automatic)
     /// Queues that end with the broker, as oslo makes them by default; RabbitMQ 4.3 and later refuse them.
     public static let classic = QueueProfile(kind: .classic)
     /// Queues that outlive a restart of the broker (`amqp_durable_queues`).

@@ -40,6 +40,9 @@ extension RabbitMQConfiguration {
             self.queueProfile = .quorum(limits)
         } else if url.flag("amqp_durable_queues") == true {
             self.queueProfile = .durable
+        } else if url.flag("amqp_durable_queues") == false {
+            // Asked for in so many words.
+            self.queueProfile = .classic
         }
         self.isAutoDeleted = url.flag("amqp_auto_delete") ?? self.isAutoDeleted
         self.usesQuorumForTransientQueues =

@@ -7,8 +7,8 @@ public struct RabbitMQConfiguration: Sendable {
     public var connection: AMQPConfiguration
     /// The control exchange of targets that name none; `openstack` by default, as oslo's `control_exchange`.
     public var exchange = "openstack"
-    /// How durable the queues of topics and hosts are; classic by default.
-    public var queueProfile = QueueProfile.classic
+    /// How durable the queues of topics and hosts are; as oslo makes them, where the broker allows it, by default.
+    public var queueProfile = QueueProfile.automatic
     /// Whether control exchange and queues go with their last user (`amqp_auto_delete`); no by default.
     public var isAutoDeleted = false
     /// Whether fanout and reply queues are replicated too (`rabbit_transient_quorum_queue`); no by default.
@@ -50,6 +50,17 @@ public struct RabbitMQConfiguration: Sendable {
     ///
     /// A refused log-in is not waited out.
     public var startTimeout: Duration?
+
+    /// How often at most a service looks whether messages still find their way to it; 4 seconds by default, zero for never.
+    ///
+    /// A broker does not tell that an exchange was deleted or a binding removed: so long a service may be deaf then.
+    public var topologyCheckInterval: Duration = .seconds(4)
+    /// How long the broker lets a message unacknowledged before it closes the channel (RabbitMQ's `consumer_timeout`); half
+    /// an hour by default, as RabbitMQ's, `nil` for ever.
+    ///
+    /// Nothing is set by it: it must be what the broker is configured with, for servers to warn of methods that may take
+    /// longer.
+    public var consumerTimeout: Duration? = .seconds(1800)
 
     /// Creates a configuration with the defaults.
     ///

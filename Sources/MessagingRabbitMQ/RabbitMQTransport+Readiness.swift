@@ -13,6 +13,18 @@ extension RabbitMQTransport {
     }
 }
 
+extension RabbitMQTransport {
+    /// Has a closure called with ``readiness`` whenever it may have changed, however short it was; on a connection's thread,
+    /// so that it must not block.
+    package func onReadinessChange(_ body: @escaping @Sendable (Readiness) -> Void) {
+        for connection in [self.consuming, self.publishing, self.control] {
+            connection.onStateChange { [weak self] _ in
+                if let self { body(self.readiness) }
+            }
+        }
+    }
+}
+
 extension Readiness {
     /// What a connection's state means for the transport; `nil` for one that is not used.
     fileprivate init?(_ connection: AMQPConnection, role: String) {

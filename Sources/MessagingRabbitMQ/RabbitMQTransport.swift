@@ -20,6 +20,8 @@ public final class RabbitMQTransport: Transport {
     public let clock: any MessagingClock = ContinuousClock()
     /// What the configuration says of replies that find no queue.
     public var replyRetryLimit: Duration? { self.configuration.replyRetryLimit }
+    /// What the configuration says of the broker's patience.
+    public var acknowledgementLimit: Duration? { self.configuration.consumerTimeout }
     /// The threads of the connections: what a task waits for is read there.
     public var taskExecutor: (any TaskExecutor)? { AMQPTaskExecutor.shared }
     /// The users of the broker's addresses.
@@ -59,14 +61,20 @@ public final class RabbitMQTransport: Transport {
         self.consuming = consuming
         self.publishing = publishing
         self.control = control
-        let consumingIsOpen = Once<Void> { try await Self.open(consuming, configuration) }
+        // What is missing for one is missing for the other, but may be there again before that looks.
+        for (one, other) in [(consuming, control), (control, consuming)] {
+            one.onStateChange { [weak other] state in
+                if case .recovering(let error) = state, error.code == .notFound { other?.checkTopologySoon() }
+            }
+        }
+        let consumingIsOpen = Once<Void> { try await Self.open(consuming, topology) }
         self.consumingIsOpen = consumingIsOpen
         self.publisher = Once<Publisher> {
-            try await Self.open(publishing, configuration)
+            try await Self.open(publishing, topology)
             return try await Publisher(publishing, logger: logger)
         }
         self.controlPublisher = Once<Publisher> {
-            try await Self.open(control, configuration)
+            try await Self.open(control, topology)
             return try await Publisher(control, logger: logger)
         }
         self.inspection = Once<AMQPChannel> {
@@ -93,15 +101,17 @@ public final class RabbitMQTransport: Transport {
         settings.connectionName += ":\(role)"
         // What a peer makes anew after a restart of the broker, it may make otherwise (wire contract 1.3).
         settings.adoptsDurability = true
+        settings.auditInterval = configuration.topologyCheckInterval
         var logger = logger
         logger[metadataKey: "connection"] = "\(role)"
         return AMQPConnection(settings, logger: logger)
     }
 
-    private static func open(_ connection: AMQPConnection, _ configuration: RabbitMQConfiguration) async throws {
-        try configuration.validate()
+    private static func open(_ connection: AMQPConnection, _ topology: Topology) async throws {
+        try topology.configuration.validate()
         // A service is started before its broker as often as after it: by default it waits.
-        try await connection.open(timeout: configuration.startTimeout ?? .seconds(365 * 86_400))
+        try await connection.open(timeout: topology.configuration.startTimeout ?? .seconds(365 * 86_400))
+        topology.rules.note(version: connection.brokerVersion)
     }
 
     /// Connects without waiting for the first message: a program that starts can tell at once whether its broker is
@@ -138,6 +148,10 @@ public final class RabbitMQTransport: Transport {
         if let deadline = options.deadline, deadline <= .now {
             throw RPCError(.timeout, "the deadline had passed before the message was sent")
         }
+        let options = self.adapted(options, to: destination)
+        let message = try await self.configuration.compression?.packed(message) ?? message
+        let publisher = try await self.publisher(for: options)
+        // Not before the broker is known, which has a say in how queues are.
         let address: Topology.Address
         if let delay = options.delay {
             guard case .queue(let name) = destination else {
@@ -147,9 +161,6 @@ public final class RabbitMQTransport: Transport {
         } else {
             address = self.topology.address(of: destination)
         }
-        let options = self.adapted(options, to: destination)
-        let message = try await self.configuration.compression?.packed(message) ?? message
-        let publisher = try await self.publisher(for: options)
         do {
             try await publisher.publish(message, to: address, options: options)
         } catch {
@@ -226,7 +237,8 @@ public final class RabbitMQTransport: Transport {
     ) async throws(RPCError) -> any Listener {
         var lease: QueueNumbers.Lease?
         if case .server = source, !self.configuration.usesStreamForFanout { lease = try self.topology.takeNumber() }
-        let queues = try self.topology.queues(of: source, stableName: lease?.suffix)
+        // Before anything is connected: a target that cannot be served costs nothing.
+        _ = try self.topology.queues(of: source, stableName: lease?.suffix)
         let connection: AMQPConnection
         if case .control = source {
             connection = self.control
@@ -235,6 +247,7 @@ public final class RabbitMQTransport: Transport {
             connection = self.consuming
             try await self.waiting(for: connection) { try await self.consumingIsOpen.value(until: nil) }
         }
+        let queues = try self.topology.queues(of: source, stableName: lease?.suffix)
         // What is configured is meant for servers; who looks at one queue knows how much he has to see.
         let isServer = queues.count > 1
         do {

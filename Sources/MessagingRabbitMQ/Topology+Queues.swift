@@ -7,7 +7,7 @@ extension Topology {
         Exchange(
             name: name ?? self.configuration.exchange,
             type: .topic,
-            isDurable: self.configuration.queueProfile.kind != .classic,
+            isDurable: self.profile.kind != .classic,
             isAutoDeleted: self.configuration.isAutoDeleted
         )
     }
@@ -17,7 +17,7 @@ extension Topology {
         Exchange(
             name: "\(topic)_fanout",
             type: .fanout,
-            isDurable: self.configuration.usesQuorumForTransientQueues || self.configuration.usesStreamForFanout,
+            isDurable: self.usesQuorumForTransientQueues || self.configuration.usesStreamForFanout,
             isAutoDeleted: true
         )
     }
@@ -25,12 +25,12 @@ extension Topology {
     /// A topic's or a host's queue.
     func queue(_ name: String) -> Queue {
         var arguments = self.commonArguments
-        if case .quorum(let limits) = self.configuration.queueProfile.kind {
+        if case .quorum(let limits) = self.profile.kind {
             arguments.merge(self.quorumArguments(limits)) { $1 }
         }
         return Queue(
             name: name,
-            isDurable: self.configuration.queueProfile.kind != .classic,
+            isDurable: self.profile.kind != .classic,
             isAutoDeleted: self.configuration.isAutoDeleted,
             arguments: arguments
         )
@@ -65,9 +65,9 @@ extension Topology {
     /// A fanout or reply queue: it belongs to one process and expires some time after it.
     func transientQueue(_ name: String) -> Queue {
         var arguments = self.commonArguments
-        if self.configuration.usesQuorumForTransientQueues {
+        if self.usesQuorumForTransientQueues {
             var limits = self.configuration.transientQuorumLimits
-            if limits == nil, case .quorum(let own) = self.configuration.queueProfile.kind { limits = own }
+            if limits == nil, case .quorum(let own) = self.profile.kind { limits = own }
             arguments.merge(self.quorumArguments(limits ?? QueueProfile.QuorumLimits())) { $1 }
         }
         if self.configuration.transientQueuesExpireAfter > .zero {
@@ -76,7 +76,7 @@ extension Topology {
         }
         return Queue(
             name: name,
-            isDurable: self.configuration.usesQuorumForTransientQueues,
+            isDurable: self.usesQuorumForTransientQueues,
             isAutoDeleted: false,
             arguments: arguments
         )
@@ -95,7 +95,7 @@ extension Topology {
 
     /// The arguments of all queues but streams.
     private var commonArguments: AMQPTable {
-        self.configuration.mirrorsQueues ? ["x-ha-policy": "all"] : [:]
+        self.configuration.mirrorsQueues && !self.rules.refuseTransientQueues ? ["x-ha-policy": "all"] : [:]
     }
 
     /// The arguments with which all queues but streams are consumed.

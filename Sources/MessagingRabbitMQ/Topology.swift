@@ -52,6 +52,20 @@ struct Topology: Sendable {
     }
 
     let configuration: RabbitMQConfiguration
+    /// What the broker's version decides, as soon as it is known.
+    let rules = BrokerRules()
+
+    /// How durable queues are, with what the broker allows.
+    var profile: QueueProfile {
+        guard self.configuration.queueProfile == .automatic else { return self.configuration.queueProfile }
+        return self.rules.refuseTransientQueues ? .quorum : .classic
+    }
+
+    /// Whether fanout and reply queues are replicated, with what the broker allows.
+    var usesQuorumForTransientQueues: Bool {
+        self.configuration.usesQuorumForTransientQueues
+            || self.configuration.queueProfile == .automatic && self.rules.refuseTransientQueues
+    }
 
     /// The end of the next stable name, or `nil` where names are random.
     func takeNumber() throws(RPCError) -> QueueNumbers.Lease? {
@@ -80,7 +94,8 @@ struct Topology: Sendable {
                 exchange: route.exchange,
                 queue: Queue(
                     name: route.queue.name,
-                    isDurable: self.configuration.queueProfile.kind != .classic,
+                    // They need not outlive anything, and one that does would be out of reach while its node is away.
+                    isDurable: self.rules.refuseTransientQueues,
                     isAutoDeleted: true,
                     arguments: ["x-expires": .int32(60_000)]
                 ),
@@ -143,7 +158,7 @@ struct Topology: Sendable {
     /// The queue for requests that were given up: it lasts, whatever the topic's own queue does.
     private func deadLetterQueue(_ topic: String) -> Queue {
         var arguments: AMQPTable = [:]
-        if case .quorum = self.configuration.queueProfile.kind {
+        if case .quorum = self.profile.kind {
             arguments["x-queue-type"] = "quorum"
             // Each look gives the letters back, which counts as a delivery; RabbitMQ 4 drops what was delivered 20 times.
             arguments["x-delivery-limit"] = .int32(1_000_000)

@@ -51,6 +51,8 @@ package final class FaultProxy: Sendable {
         var rule: (@Sendable (Frame) -> Verdict)?
         var acceptedObserver: (@Sendable () -> Void)?
         var pairs: [Int: (client: Int32, broker: Int32)] = [:]
+        /// The brokers' sides of connections whose clients are gone without a word.
+        var abandoned: Set<Int32> = []
         var accepted = 0
         var isClosed = false
         var bytes: [Direction: Int] = [:]
@@ -148,6 +150,17 @@ package final class FaultProxy: Sendable {
         }
     }
 
+    /// Resets every connection on its client's side, while the broker goes on believing in it: as after the loss of a network
+    /// that only the client noticed.
+    package func abandon() {
+        self.state.withLock { state in
+            for pair in state.pairs.values {
+                if pair.broker >= 0 { state.abandoned.insert(pair.broker) }
+                Self.reset((pair.client, -1))
+            }
+        }
+    }
+
     /// Resets every connection and takes no more.
     package func close() {
         self.state.withLock { state in
@@ -156,10 +169,16 @@ package final class FaultProxy: Sendable {
             shutdown(self.listener, Int32(SHUT_RDWR))
             Glibc.close(self.listener)
             for pair in state.pairs.values { Self.reset(pair) }
+            for descriptor in state.abandoned { Glibc.close(descriptor) }
+            state.abandoned = []
         }
     }
 
     // MARK: Threads
+
+    private func isAbandoned(_ descriptor: Int32) -> Bool {
+        self.state.withLock { $0.abandoned.contains(descriptor) }
+    }
 
     private static func reset(_ pair: (client: Int32, broker: Int32)) {
         for descriptor in [pair.client, pair.broker] where descriptor >= 0 {
@@ -218,7 +237,7 @@ package final class FaultProxy: Sendable {
         self.state.withLock { state in
             state.pairs[number] = nil
             Glibc.close(client)
-            if broker >= 0 { Glibc.close(broker) }
+            if broker >= 0, !state.abandoned.contains(broker) { Glibc.close(broker) }
         }
     }
 
@@ -226,11 +245,13 @@ package final class FaultProxy: Sendable {
     private func pump(_ direction: Direction, from source: Int32, to sink: Int32) {
         var cutter = FrameCutter(direction)
         defer {
-            shutdown(source, Int32(SHUT_RDWR))
-            if sink >= 0 { shutdown(sink, Int32(SHUT_RDWR)) }
+            for descriptor in [source, sink] where descriptor >= 0 && !self.isAbandoned(descriptor) {
+                shutdown(descriptor, Int32(SHUT_RDWR))
+            }
         }
         while true {
             let flow = self.state.withLock { $0.flows[direction] ?? Flow() }
+            if self.isAbandoned(source) { return }
             guard !flow.isStalled else {
                 if Loopback.isGone(source) { return }
                 usleep(10_000)

@@ -30,21 +30,31 @@ public struct PrivateNode: Sendable {
         _ options: [String] = [],
         _ body: (PrivateNode) async throws -> Result
     ) async throws -> Result {
-        let name = "steward-node-\(UUID().uuidString)"
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(name).path
-        let node = PrivateNode(
-            directory: directory,
-            environment: try await self.script(["start"] + options + [directory])
-        )
+        let node = try await self.start(options)
         let result: Result
         do {
             result = try await body(node)
         } catch {
-            _ = try await self.script(["stop", directory])
+            try await node.remove()
             throw error
         }
-        _ = try await self.script(["stop", directory])
+        try await node.remove()
         return result
+    }
+
+    /// Starts a node, which whoever does it removes.
+    public static func start(_ options: [String]) async throws -> PrivateNode {
+        let name = "steward-node-\(UUID().uuidString)"
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(name).path
+        return PrivateNode(
+            directory: directory,
+            environment: try await self.script(["start"] + options + [directory])
+        )
+    }
+
+    /// Ends the node and removes its data.
+    public func remove() async throws {
+        _ = try await Self.script(["stop", self.directory])
     }
 
     /// Stops the node in order; its data stay.

@@ -166,6 +166,14 @@ public struct TestBroker: Sendable {
         return data
     }
 
+    /// Runs rabbitmqctl against the broker's node, and gives what it prints.
+    public func controlOutput(_ arguments: String...) async throws -> String {
+        guard let program = self.controlProgram else {
+            throw Unavailable(description: "STEWARD_RABBITMQCTL is not set: run scripts/test")
+        }
+        return try await PrivateNode.run(program, arguments)
+    }
+
     /// Runs rabbitmqctl against the broker's node.
     public func control(_ arguments: String...) async throws {
         guard let program = self.controlProgram else {

@@ -128,11 +128,13 @@ final class PublishRequest: LoopWork, AMQPSending, @unchecked Sendable {
         guard self.stage == .unconfirmed else {
             return self.connection.assumeIsolated { $0.obstacle }.during(self.fullOperation)
         }
+        let obstacle = self.connection.assumeIsolated { $0.blockedReason == nil ? nil : $0.obstacle }
         return AMQPError(
             .timeout,
             operation: self.fullOperation,
             message: "the deadline passed before the broker answered",
-            outcomeIsUnknown: true
+            outcomeIsUnknown: true,
+            cause: obstacle?.during(self.fullOperation)
         )
     }
 

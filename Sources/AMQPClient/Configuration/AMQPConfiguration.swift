@@ -111,6 +111,13 @@ public struct AMQPConfiguration: Sendable {
     /// Whether an exchange or queue that is restored after a loss, and exists by then with the other durability, is taken
     /// as it is; no by default: then the connection goes on trying and stays `recovering`.
     public var adoptsDurability = false
+    /// How often at most the queues that are consumed, and the exchanges and bindings by which messages reach them, are
+    /// looked at; zero, the default, for never.
+    ///
+    /// A broker does not tell that an exchange was deleted or a binding removed. What is missing is declared again; until it
+    /// is there the connection is ``AMQPConnectionState/recovering(_:)``. A binding that was removed alone is made again
+    /// without that, since a broker cannot be asked for it. Up to a quarter less, at random.
+    public var auditInterval: Duration = .zero
     let health = HostHealth()
 
     /// Describes how to reach the given hosts, with every other setting at its default.

@@ -169,7 +169,7 @@ extension AMQPConnection {
         until deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
         let start = try await self.nextAnswer(of: transport, until: deadline)
-        guard case .start(let mechanisms, _) = start.arguments else { throw self.unexpected(start) }
+        guard case .start(let mechanisms, let properties) = start.arguments else { throw self.unexpected(start) }
         let mechanism = try self.configuration.mechanism.chosen(from: mechanisms)
         try transport.append(
             .startOK(
@@ -195,6 +195,7 @@ extension AMQPConnection {
         try transport.append(.openConnection(virtualHost: self.configuration.virtualHost), on: 0)
         let opened = try await self.nextAnswer(of: transport, until: deadline)
         guard opened.id == MethodID.connectionOpenOK else { throw self.unexpected(opened) }
+        self.stateBox.brokerVersion = properties["version"]?.string
         transport.isEstablished = true
         transport.hearsUpTo = transport.writer.appended
     }

@@ -21,7 +21,13 @@ extension AMQPConnection {
                 self.refreshState()
                 self.logger.info("AMQP connection restored", metadata: ["host": "\(transport.host.name)"])
             }
-            await self.pauseUntilSignal(or: self.repairs.nextDue(withoutOperations: isLimited))
+            let auditDue = isLimited ? nil : self.audit.due
+            if let auditDue, auditDue <= .now {
+                await self.checkTopology()
+                continue
+            }
+            let next = [self.repairs.nextDue(withoutOperations: isLimited), auditDue].compactMap { $0 }.min()
+            await self.pauseUntilSignal(or: next)
         }
     }
 
@@ -69,6 +75,8 @@ extension AMQPConnection {
 
     /// A new connection knows nothing: everything that was declared is due.
     func requestEverything() {
+        self.audit.pending = []
+        self.audit.schedule()
         self.repairs.add(.operations)
         for name in self.topology.exchanges.keys {
             self.repairs.add(.exchange(name))
@@ -199,7 +207,7 @@ extension AMQPConnection {
     }
 
     /// A method on the operations' channel as it is now: a repair must not wait for another repair.
-    private func callOperations(
+    func callOperations(
         _ method: OutboundMethod,
         until deadline: ContinuousClock.Instant
     ) async throws(AMQPError) -> InboundMethod {
@@ -245,6 +253,10 @@ extension AMQPConnection {
         guard self.topology.queues[name] != nil else { return }
         self.repairs.add(.queue(name))
         for binding in self.topology.bindings(of: name) {
+            // One that is deleted with its last binding may have gone with the queue.
+            if self.topology.exchanges[binding.source]?.autoDelete == true {
+                self.repairs.add(.exchange(binding.source))
+            }
             self.repairs.add(.binding(binding))
         }
     }

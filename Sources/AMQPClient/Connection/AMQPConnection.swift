@@ -27,6 +27,7 @@ public actor AMQPConnection {
 
     var topology = Topology()
     var repairs: RepairQueue
+    var audit: Audit
     /// Carries everything about exchanges and queues, so that an error there closes no channel of the program.
     let operations = ChannelState(id: 0)
     var channels: [Int: ChannelState] = [:]
@@ -90,6 +91,7 @@ public actor AMQPConnection {
         }
         self.logger = logger
         self.repairs = RepairQueue(configuration.backoff)
+        self.audit = Audit(every: configuration.auditInterval)
     }
 
     /// Where the connection stands at this moment.
@@ -97,6 +99,9 @@ public actor AMQPConnection {
 
     /// Why the last attempt to connect failed; nil where none did, or a later one succeeded.
     public nonisolated var lastConnectError: AMQPError? { self.stateBox.connectError }
+
+    /// The version that the broker gave at the last log-in, such as `4.0.5`; nil before, and where it gave none.
+    public nonisolated var brokerVersion: String? { self.stateBox.brokerVersion }
 
     /// Has a closure called on the connection's thread whenever ``state`` changes.
     ///

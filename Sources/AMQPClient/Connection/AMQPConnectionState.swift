@@ -35,6 +35,7 @@ final class StateBox: Sendable {
     private struct Contents {
         var state = AMQPConnectionState.idle
         var connectError: AMQPError?
+        var brokerVersion: String?
         var observers: [@Sendable (AMQPConnectionState) -> Void] = []
     }
 
@@ -43,6 +44,11 @@ final class StateBox: Sendable {
     var connectError: AMQPError? {
         get { self.contents.withLock { $0.connectError } }
         set { self.contents.withLock { $0.connectError = newValue } }
+    }
+
+    var brokerVersion: String? {
+        get { self.contents.withLock { $0.brokerVersion } }
+        set { self.contents.withLock { $0.brokerVersion = newValue } }
     }
 
     var state: AMQPConnectionState { self.contents.withLock { $0.state } }

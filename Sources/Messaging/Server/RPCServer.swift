@@ -204,6 +204,7 @@ public final class RPCServer: Sendable {
     }
 
     private func serve(_ target: Target, onReady: @Sendable () async throws -> Void) async throws {
+        self.warnOfLongMethods()
         guard let listener = try await self.listen(on: target) else { return }
         self.life.listens()
         do {

@@ -11,6 +11,10 @@ public protocol Transport: Sendable {
 
     /// How long servers offer a reply to a reply queue that is not there; `nil` leaves it to their own configuration.
     var replyRetryLimit: Duration? { get }
+
+    /// How long a message may go without its acknowledgement before the broker takes it back; `nil` for ever, or where that is
+    /// not known. Servers warn of methods that may take longer.
+    var acknowledgementLimit: Duration? { get }
     /// The names under which the broker knows whoever sends over this transport: what receivers find in
     /// ``Delivery/userID``.
     var users: Set<String> { get }
@@ -108,6 +112,8 @@ extension Transport {
 
     /// Left to the servers.
     public var replyRetryLimit: Duration? { nil }
+    /// For ever.
+    public var acknowledgementLimit: Duration? { nil }
     /// None that is known.
     public var users: Set<String> { [] }
     /// None.
