@@ -33,7 +33,13 @@ package final class FaultService: Sendable {
     /// Addresses the server by topic and host.
     package let client: RPCClient
     private let numbers = Mutex(0)
-    private let isPaused = Mutex(false)
+    private struct Traffic {
+        var isPaused = false
+        /// How many tasks are sending just now.
+        var sending = 0
+    }
+
+    private let traffic = Mutex(Traffic())
     private let prefix: String
 
     private init(
@@ -173,19 +179,30 @@ package final class FaultService: Sendable {
     /// Sends without end, until the task is cancelled: calls, and casts of both kinds, with a pause after each.
     package func traffic(pause: Duration = .milliseconds(10)) async {
         while !Task.isCancelled {
-            if !self.isPaused.withLock(\.self) {
+            let mayGo = self.traffic.withLock { traffic in
+                if !traffic.isPaused { traffic.sending += 1 }
+                return !traffic.isPaused
+            }
+            if mayGo {
                 await self.call()
                 await self.cast(Self.surely)
                 await self.cast(Self.once)
+                self.traffic.withLock { $0.sending -= 1 }
             }
             // Cancelled: then it ends by the loop's condition.
             try? await Task.sleep(for: pause)
         }
     }
 
-    /// Has the traffic pause, after what is under way, or go on.
-    package func pause(_ isPaused: Bool) {
-        self.isPaused.withLock { $0 = isPaused }
+    /// Has the traffic stop, and returns when nothing is being sent any more.
+    package func pause() async throws {
+        self.traffic.withLock { $0.isPaused = true }
+        try await self.until(within: .seconds(60), "the traffic stops") { self.traffic.withLock { $0.sending == 0 } }
+    }
+
+    /// Has the traffic go on.
+    package func resume() {
+        self.traffic.withLock { $0.isPaused = false }
     }
 
     // MARK: Waiting

@@ -61,10 +61,10 @@ import Testing
                 for _ in 0..<2 { group.addTask { await service.traffic() } }
                 try await service.until(within: .seconds(20), "traffic") { service.checker.replies > 20 }
                 // A queue that is deleted takes its messages along, so nothing is under way to it just then.
-                service.pause(true)
+                try await service.pause()
                 try await service.untilSettled()
                 try await broker.deleteQueue("\(service.client.target.topic).host", virtualHost: name)
-                service.pause(false)
+                service.resume()
                 let replies = service.checker.replies
                 try await service.until(within: .seconds(10), "traffic") { service.checker.replies > replies + 20 }
                 group.cancelAll()

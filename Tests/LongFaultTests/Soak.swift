@@ -125,14 +125,12 @@ final class Soak: Sendable {
 
     /// Does something while nothing is under way.
     private func pausing(_ body: () async throws -> Void) async throws {
-        self.service.pause(true)
         self.state.withLock { $0.pauses = true }
         defer {
-            self.service.pause(false)
+            self.service.resume()
             self.state.withLock { $0.pauses = false }
         }
-        // A cast that waits for the broker's confirm ends by its deadline.
-        try await Task.sleep(for: .milliseconds(100))
+        try await self.service.pause()
         try await self.service.untilSettled(within: .seconds(60))
         try await body()
     }
@@ -217,7 +215,7 @@ final class Soak: Sendable {
     /// Waits until everything is executed.
     func finish() async throws {
         self.state.withLock { $0.pauses = true }
-        self.service.pause(true)
+        try await self.service.pause()
         try await self.service.untilSettled(within: .seconds(60))
         let start = ContinuousClock.now
         while try !self.workerViolations().isEmpty, .now - start < .seconds(60) {
