@@ -115,7 +115,9 @@ extension TransportURL: CustomStringConvertible, CustomDebugStringConvertible {
 extension TransportURL.Host: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     /// User, masked password, host and port.
     public var description: String {
-        let address = self.name.utf8.contains(UInt8(ascii: ":")) ? "[\(self.name)]" : self.name
+        // Whatever stands in a name must not look like what follows one; an IPv6 address keeps its colons.
+        let parts = self.name.split(separator: ":", omittingEmptySubsequences: false).map { percentEncoded(String($0)) }
+        let address = parts.count > 1 ? "[\(parts.joined(separator: ":"))]" : parts[0]
         return "\(percentEncoded(self.user)):***@\(address):\(self.port)"
     }
 

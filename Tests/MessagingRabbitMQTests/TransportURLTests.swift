@@ -120,6 +120,17 @@ private func code(_ text: String) -> TransportURLError.Code? {
         for text in ["rabbit://[::1/v", "rabbit://[]/v", "rabbit://[::1]5672/v"] { #expect(code(text) == .host) }
     }
 
+    // Found by fuzzing.
+    @Test(arguments: [
+        "rabbit://u:p@[::1]:1,0::2]/v", "rabbit://[fe80::1%25eth0]/v", "rabbit://a%b/", "amqp://a%40b%2C[/",
+    ])
+    func `what describes a URL is read as the same hosts, whatever they are called`(_ text: String) throws {
+        let url = try TransportURL(parsing: text)
+        let again = try TransportURL(parsing: url.description)
+        #expect(again.hosts.map(\.name) == url.hosts.map(\.name))
+        #expect(again.hosts.map(\.port) == url.hosts.map(\.port))
+    }
+
     @Test(arguments: ["h:0", "h:65536", "h:", "h:x", "h:-1", "h:+1", "h:99999999999999999999"])
     func `a port that is none is an error`(_ authority: String) {
         #expect(code("rabbit://\(authority)/v") == .host)
