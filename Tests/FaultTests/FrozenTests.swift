@@ -58,7 +58,7 @@ import Testing
             // have answered by closing the channel (406), time and again.
             let output = worker.log
             #expect(output.components(separatedBy: "recovering").count > 1, "\(output)")
-            #expect(!output.contains("406") && !output.contains("PRECONDITION"), "\(output)")
+            #expect(!output.contains("broker: 406") && !output.contains("PRECONDITION"), "\(output)")
             let states = output.components(separatedBy: "state=recovering").count - 1
             #expect(states <= 9, "the connections were lost again and again: \(output)")
             let consumers = try await broker.consumersByQueue(virtualHost: name)
