@@ -60,6 +60,8 @@ final class ChannelState {
     /// Who waits until the channel is open.
     var openWaits: [Wait<Void>] = []
     var onReturn: (@Sendable (AMQPReturn) -> Void)?
+    /// When ``wire`` was last replaced after a refused message.
+    var renewedAt: ContinuousClock.Instant?
 
     init(id: Int) {
         self.id = id

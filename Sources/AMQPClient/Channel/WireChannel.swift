@@ -21,6 +21,8 @@ final class WireChannel {
 
     /// Set when the channel is gone.
     var isDefunct = false
+    /// Set when another one has taken its place: nothing more is sent over it.
+    var isRetired = false
     /// Set when this side sent `channel.close`: what still comes is thrown away.
     var isClosing = false
 

@@ -173,6 +173,8 @@ extension AMQPConnection {
         }
         wire.acknowledgementWaits = []
         self.settlePublishes(of: wire, after: reply)
+        // What goes on over the channel that has taken the place of this one.
+        if channel.wire != nil { self.sendWaitingMessages(of: channel) }
         for consumer in channel.consumers.values where consumer.isActive {
             consumer.isActive = false
             // Its queue may have gone with its last consumer.

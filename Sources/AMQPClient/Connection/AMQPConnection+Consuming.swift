@@ -157,6 +157,13 @@ extension AMQPConnection {
     func closeChannel(_ id: Int) async {
         guard let channel = self.channels[id] else { return }
         self.forget(channel)
+        for wire in self.retiredWires(of: channel) {
+            for request in wire.unconfirmed.removeAll() {
+                let error = AMQPError(.closed, operation: "channel.close", message: "the channel was closed")
+                request.fail(self.unknownOutcome(of: request, because: error))
+            }
+            self.closeWire(wire)
+        }
         guard let wire = channel.wire else { return }
         do {
             try self.writeAcknowledgements()

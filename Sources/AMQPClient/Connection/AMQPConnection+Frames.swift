@@ -107,6 +107,11 @@ extension AMQPConnection {
                 if request.isPatient { self.input.hasPatientConfirms = true } else { self.input.hasOther = true }
                 isAccepted ? request.confirm() : request.reject()
             }
+            if wire.isRetired {
+                self.closeIfRetired(wire)
+            } else if !isAccepted {
+                self.refused(on: wire)
+            }
         case .close(let reply):
             try transport.append(.closeChannelOK, on: wire.number)
             self.closedByBroker(wire, reply, transport)

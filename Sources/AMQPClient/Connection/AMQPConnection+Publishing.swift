@@ -47,7 +47,10 @@ extension AMQPConnection {
         let now = ContinuousClock.now
         var next: ContinuousClock.Instant?
         for channel in self.channels.values {
-            for request in channel.waitingPublishes.all + (channel.wire?.unconfirmed.requests ?? [])
+            let retired = self.retiredWires(of: channel)
+            defer { retired.forEach { self.closeIfRetired($0) } }
+            let sent = ([channel.wire].compactMap { $0 } + retired).flatMap(\.unconfirmed.requests)
+            for request in channel.waitingPublishes.all + sent
             where request.isPending {
                 if request.deadline <= now {
                     request.fail(request.expiry)

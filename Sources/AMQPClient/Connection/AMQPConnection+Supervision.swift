@@ -16,6 +16,10 @@ extension AMQPConnection {
                 await self.repair(due)
                 continue
             }
+            if let channel = self.renewals.popFirst() {
+                await self.renew(channel)
+                continue
+            }
             if self.repairs.isEmpty, self.trouble != nil {
                 self.trouble = nil
                 self.refreshState()

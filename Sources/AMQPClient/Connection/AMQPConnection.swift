@@ -35,6 +35,8 @@ public actor AMQPConnection {
     var queuesBeingDeleted: Set<String> = []
     /// Queues of which the broker has a record and no process; they are deleted before they are declared.
     var remnants: Set<String> = []
+    /// Channels that are to have another channel on the wire, because the broker refused a message.
+    var renewals: Set<Int> = []
     /// Channels with messages that could not be sent yet.
     var congested: Set<Int> = []
     /// Channels with acknowledgements to be written at the end of the batch.
