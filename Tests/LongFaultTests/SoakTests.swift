@@ -42,7 +42,7 @@ import Testing
             #expect(soak.service.checker.violations == [], "seed \(seed)")
             let worker = try soak.workerViolations()
             #expect(worker == [], "seed \(seed)")
-            Holdings.expectFlat(holdings)
+            Holdings.expectFlat(holdings, after: minutes)
             FaultFigures.record(fault: 50, "faults survived", count: rounds)
             FaultFigures.record(fault: 50, "slowest recovery", slowest)
             FaultFigures.record(fault: 50, "messages offered", count: soak.service.checker.offers)

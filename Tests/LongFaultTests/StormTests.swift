@@ -51,13 +51,14 @@ import Testing
                     try await Self.until(.seconds(60), "all are ready again") { all.allSatisfy(\.readiness.isReady) }
                     let recovery = ContinuousClock.now - returned
                     FaultFigures.record(fault: 11, "200 workers ready after the broker", recovery)
-                    #expect(recovery < .seconds(15))
+                    #expect(recovery < .seconds(10))
 
-                    // No herd: the attempts of no tenth of a second are a large part of all that came in two seconds.
-                    let times = arrivals.all.map { Int(($0 - returned) / .milliseconds(100)) }
+                    // No herd: of all attempts after the return, no tenth of a second has a quarter.
+                    let times = arrivals.all.filter { $0 >= returned }.map { Int(($0 - returned) / .milliseconds(100)) }
                     let busiest = Dictionary(grouping: times, by: \.self).values.map(\.count).max() ?? 0
                     FaultFigures.record(fault: 11, "most connections in a tenth of a second", count: busiest)
-                    #expect(busiest <= Self.workers, "\(times.count) attempts")
+                    #expect(times.count >= Self.workers)
+                    #expect(busiest * 4 < times.count, "\(busiest) of \(times.count) attempts")
                     for server in all { server.stop() }
                     try await group.waitForAll()
                 }

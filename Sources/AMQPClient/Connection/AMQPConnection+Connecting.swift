@@ -57,8 +57,12 @@ extension AMQPConnection {
     }
 
     /// How long a host may say nothing.
+    ///
+    /// One that is slow is not to be out of reach for ever: every fifth round is patient, and so is a program that starts and
+    /// has no other host.
     private var silenceLimit: Duration {
-        let isPatient = self.failedRounds % 5 == 4
+        let isPatient =
+            self.failedRounds % 5 == 4 || (self.phase == .opening && self.configuration.hosts.count == 1)
         return isPatient
             ? self.configuration.connectTimeout : min(self.configuration.connectTimeout, self.configuration.hostTimeout)
     }

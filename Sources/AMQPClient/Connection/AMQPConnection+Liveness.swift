@@ -31,7 +31,13 @@ extension AMQPConnection {
                 return self.fellSilent(transport, "heartbeat", "nothing came from the broker for \(heartbeat * 2)")
             }
             if let probe = transport.probe, now >= probe.deadline {
-                return self.fellSilent(transport, "heartbeat", "the broker does not hear this side any more")
+                guard transport.received - probe.received > Self.heartbeatsOnly else {
+                    return self.fellSilent(transport, "heartbeat", "the broker does not hear this side any more")
+                }
+                // The answer comes behind what is still coming. A broker that hears nothing has soon sent all that may be
+                // unacknowledged, and then nothing but heartbeats.
+                transport.probe?.deadline = now + heartbeat
+                transport.probe?.received = transport.received
             }
             let isIdle =
                 now - transport.lastSent >= heartbeat / self.configuration.heartbeatRate && transport.writer.isEmpty
@@ -56,6 +62,8 @@ extension AMQPConnection {
 
     /// After how many heartbeats a busy connection asks whether it is heard; an idle one does so with its heartbeats.
     private static let probeInterval = 0.5
+    /// No more bytes than these come in the time of one heartbeat where nothing but heartbeats comes.
+    private static let heartbeatsOnly = 64
     /// A network that is slower than this, in bytes a second, counts as one that carries nothing.
     private static let slowestNetwork = 1_000.0
 
@@ -77,8 +85,8 @@ extension AMQPConnection {
         let position = transport.writer.appended
         // What was sent before it goes first.
         let unheard = Double(position - transport.hearsUpTo)
-        let limit = transport.heartbeat + .seconds(unheard / Self.slowestNetwork)
-        transport.probe = (call, position, now + limit)
+        let patience = min(.seconds(unheard / Self.slowestNetwork), self.configuration.operationTimeout)
+        transport.probe = (call, position, now + transport.heartbeat + patience, transport.received)
     }
 
     /// The connection is there and nothing moves: another host, if there is one, may do better.

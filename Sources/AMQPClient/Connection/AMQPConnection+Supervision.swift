@@ -79,6 +79,7 @@ extension AMQPConnection {
 
     /// A new connection knows nothing: everything that was declared is due.
     func requestEverything() {
+        self.remnants = []
         self.audit.pending = []
         self.audit.schedule()
         self.repairs.add(.operations)
@@ -167,7 +168,8 @@ extension AMQPConnection {
         case .queue(let name):
             guard let record = self.topology.queues[name] else { return }
             if self.remnants.remove(name) != nil {
-                let method = OutboundMethod.deleteQueue(name, ifUnused: false, ifEmpty: false)
+                // A peer may have made it anew meanwhile, and then consumes from it.
+                let method = OutboundMethod.deleteQueue(name, ifUnused: true, ifEmpty: false)
                 _ = try await self.callOperations(method, until: deadline)
             }
             let answer: InboundMethod

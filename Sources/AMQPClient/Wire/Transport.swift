@@ -42,11 +42,13 @@ final class Transport {
     /// Whether bytes may be left in buffers although the socket is silent.
     private(set) var hasBufferedInput = false
     private(set) var lastReceived = ContinuousClock.now
+    /// How many bytes came so far.
+    private(set) var received = 0
     private(set) var lastSent = ContinuousClock.now
     /// When writing last came forward, or began.
     private(set) var lastProgress = ContinuousClock.now
-    /// What the broker has to answer, to show that it hears us, and until when.
-    var probe: (call: PendingCall, position: UInt64, deadline: ContinuousClock.Instant)?
+    /// What the broker has to answer, to show that it hears us, and until when; and how much had come when that was set.
+    var probe: (call: PendingCall, position: UInt64, deadline: ContinuousClock.Instant, received: Int)?
     /// When it was last asked.
     var lastProbe = ContinuousClock.now
     /// Up to which position of the stream it is known to have heard us.
@@ -168,6 +170,7 @@ final class Transport {
         }
         self.hasBufferedInput = self.handle.hasBufferedInput()
         guard count > 0 else { return }
+        self.received += count
         self.lastReceived = .now
         while !self.isDefunct, let raw = try self.reader.next() {
             try body(try self.decode(raw))

@@ -48,7 +48,7 @@ public final class VersionPin: Sendable {
         var asking: Eventual<Void>?
     }
 
-    /// A host may be busy for a moment; one that is silent twice has gone.
+    /// A host may be busy for a moment; of one that is silent twice the broker is asked whether it is there.
     private static let silencesOfTheGone = 2
     /// A bound on what peers can make this grow to.
     private static let largestCount = 4096
@@ -175,6 +175,30 @@ public final class VersionPin: Sendable {
         let answers = try await self.control.gather(ControlRPC.info, within: self.configuration.patience)
         // An answer that cannot be read is none.
         self.learn(answers.compactMap { try? $0.result.get() })
+        for (incarnation, name) in self.silent where await self.hasGone(name) {
+            self.changing { $0.hosts[incarnation] = nil }
+        }
+    }
+
+    /// The hosts that have been asked in vain more than once.
+    private var silent: [(incarnation: String, name: String)] {
+        self.state.withLock { state in
+            state.hosts.filter { $0.value.silences >= Self.silencesOfTheGone }.map { ($0.key, $0.value.name) }
+        }
+    }
+
+    /// Whether nobody waits for questions to a host; a busy one, or one that hangs, still has its old version.
+    private func hasGone(_ name: String) async -> Bool {
+        let target = self.control.target
+        let control = Target.topic(self.topic, server: name, exchange: target.exchange).control
+        let queue = Destination.server(control.server ?? "", topic: control.topic, exchange: control.exchange)
+        do {
+            let transport = self.control.transport
+            let status = try await transport.status(of: queue, deadline: transport.clock.now + .seconds(2))
+            return status.map { $0.consumers == 0 } ?? true
+        } catch {
+            return false
+        }
     }
 
     /// Asks all hosts every interval, until the task is cancelled; the first time at once.
@@ -216,14 +240,14 @@ public final class VersionPin: Sendable {
     }
 
     private func learn(_ answers: [ControlRPC.Info]) {
-        let before = self.version
         let now = self.control.transport.clock.now
-        self.state.withLock { state in
+        self.changing { state in
             state.learnedAt = now
             // Of a host that was started again only the new life answers.
             let names = Set(answers.map(\.host))
-            for (incarnation, host) in state.hosts {
-                state.hosts[incarnation]?.silences += names.contains(host.name) ? Self.silencesOfTheGone : 1
+            state.hosts = state.hosts.filter { !names.contains($0.value.name) }
+            for incarnation in state.hosts.keys {
+                state.hosts[incarnation]?.silences += 1
             }
             for answer in answers {
                 if answer.state == .draining {
@@ -233,8 +257,13 @@ public final class VersionPin: Sendable {
                     state.hosts[answer.incarnation] = Host(name: answer.host, version: self.version(in: answer))
                 }
             }
-            state.hosts = state.hosts.filter { $0.value.silences < Self.silencesOfTheGone }
         }
+    }
+
+    /// Changes what is known, and logs a version that follows from it.
+    private func changing(_ body: (inout State) -> Void) {
+        let before = self.version
+        self.state.withLock { body(&$0) }
         let after = self.version
         guard before != after else { return }
         self.logger.info(

@@ -10,8 +10,7 @@ extension RPCServer {
             "incarnation": "\(self.life.incarnation)", "other": "\(other.incarnation)",
             "other_uptime": "\(other.uptime)",
         ]
-        // Of two that begin at the same time the younger one has to give way, and notices it itself.
-        guard self.configuration.namesakes == .refuse, other.isOlder(than: self) else {
+        guard self.configuration.namesakes == .refuse, other.goesBefore(self) else {
             return self.logger.warning(
                 "another process has this host's name; they share its requests",
                 metadata: metadata
@@ -56,8 +55,9 @@ extension RPCServer {
 }
 
 extension ControlRPC.Presence {
-    fileprivate func isOlder(than server: RPCServer) -> Bool {
-        let uptime = server.life.uptime(at: server.clock.now).wireSeconds
-        return (self.uptime, self.incarnation) > (uptime, server.life.incarnation)
+    /// Whether the other one keeps the name: one that serves does, however long it has waited for its broker; of two that
+    /// look for each other at the same time it is the one with the higher incarnation, and both come to that.
+    fileprivate func goesBefore(_ server: RPCServer) -> Bool {
+        self.state != .starting || self.incarnation > server.life.incarnation
     }
 }

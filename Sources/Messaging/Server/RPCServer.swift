@@ -192,12 +192,16 @@ public final class RPCServer: Sendable {
         let target = try self.target.validated()
         self.life.begin(at: self.clock.now)
         guard self.side == .work, self.configuration.answersControl else {
-            return try await self.serve(target, onReady: onReady)
+            return try await self.serve(target) {
+                self.life.listens()
+                try await onReady()
+            }
         }
         try await self.answeringControl { isAnswering in
             try await self.serve(target) {
                 await isAnswering.wait()
                 try await self.checkNamesakes()
+                self.life.listens()
                 try await onReady()
             }
         }
@@ -206,7 +210,6 @@ public final class RPCServer: Sendable {
     private func serve(_ target: Target, onReady: @Sendable () async throws -> Void) async throws {
         self.warnOfLongMethods()
         guard let listener = try await self.listen(on: target) else { return }
-        self.life.listens()
         do {
             try await onReady()
         } catch {
