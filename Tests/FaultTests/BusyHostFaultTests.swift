@@ -1,6 +1,7 @@
 import AMQPClient
 import FaultHarness
 import Foundation
+import Glibc
 import InMemoryLogging
 import Logging
 import MessagingRabbitMQ
@@ -26,23 +27,29 @@ import Testing
             // One handler alone runs on the thread that reads its connection; more than there are cores take all of them.
             // In a process of their own, because the other tests of this one need the threads that all tasks share.
             for handlers in [1, 2 * ProcessInfo.processInfo.activeProcessorCount] {
-                let result = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
+                // Its output is not observed: that would block a thread which the other tests of this process need.
+                await #expect(processExitsWith: .success) {
                     [url = url as String, handlers = handlers as Int] in
-                    let report = try await Self.burn(url, handlers: handlers, for: .seconds(9))
+                    let report = try await Self.burn(url, handlers: handlers, for: .seconds(6))
                     #expect(report.unready == [], "\(handlers) handlers: \(report)")
                     #expect(report.replies == handlers, "\(report)")
                     #expect(report.answers >= 10, "\(report)")
                     #expect(report.slowestAnswer < .seconds(3), "\(report)")
                     FaultFigures.record(fault: 9, "slowest answer with \(handlers) handlers", report.slowestAnswer)
                 }
-                if let output = result?.standardOutputContent { print(String(decoding: output, as: UTF8.self)) }
             }
         }
     }
 
     /// Calls so many handlers that compute for a time, and asks the server meanwhile; heartbeats are due every second, and
     /// the broker drops a connection that is silent for four.
+    ///
+    /// The process gives way to those of other tests, which measure times.
     private static func burn(_ url: String, handlers: Int, for time: Duration) async throws -> Report {
+        // Threads that are made later have it from those that make them.
+        for thread in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").compactMap({ id_t($0) }) {
+            setpriority(__priority_which_t(PRIO_PROCESS.rawValue), thread, 15)
+        }
         let logs = InMemoryLogHandler()
         var settings = try RabbitMQConfiguration(url: url)
         settings.connection.heartbeat = .seconds(2)
