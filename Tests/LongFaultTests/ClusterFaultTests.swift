@@ -34,7 +34,7 @@ import Testing
                     let replies = service.checker.replies
                     try await service.until(within: .seconds(20), "traffic") { service.checker.replies > replies + 50 }
 
-                    service.pause(true)
+                    try await service.pause()
                     try await service.untilSettled()
                     try await cluster.nodes[1].kill()
                     try await service.untilReady(false, within: .seconds(10))
@@ -55,7 +55,7 @@ import Testing
                     _ = try await service.untilAnswered(within: .seconds(30))
                     try await service.untilReady(within: .seconds(10))
                     FaultFigures.record(fault: 21, "answering after the majority was back", .now - back)
-                    service.pause(false)
+                    service.resume()
                     let later = service.checker.replies
                     try await service.until(within: .seconds(20), "traffic") { service.checker.replies > later + 50 }
                     group.cancelAll()
