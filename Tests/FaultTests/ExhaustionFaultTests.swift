@@ -20,7 +20,7 @@ import Testing
             try await withFaultDirectory { directory in
                 // In a process of its own: the limit is that of a process. Its output is not observed: that would block a
                 // thread which the other tests of this one need.
-                await #expect(processExitsWith: .success) {
+                _ = await #expect(processExitsWith: .success) {
                     [url = url as String, port = port as Int, directory = directory as String] in
                     await Self.withWorker(url, directory) { service, transport in
                         let client = RPCClient(transport, target: .topic("cinder-volume", server: "node-1"))
