@@ -12,7 +12,8 @@ package final class FaultProxy: Sendable {
 
     /// How the bytes of one direction go.
     package struct Flow: Sendable {
-        /// Bytes are read and thrown away: the peer that sends them sees nothing of it.
+        /// Bytes are read and thrown away: the peer that sends them sees nothing of it. A connection that has lost some stays
+        /// deaf in that direction: no network leaves bytes out in the midst of a connection.
         package var isSwallowed = false
         /// Bytes are not read at all, so that the sender's buffers fill up.
         package var isStalled = false
@@ -244,6 +245,7 @@ package final class FaultProxy: Sendable {
     /// Carries the bytes of one direction until either end is gone.
     private func pump(_ direction: Direction, from source: Int32, to sink: Int32) {
         var cutter = FrameCutter(direction)
+        var hasLost = false
         defer {
             for descriptor in [source, sink] where descriptor >= 0 && !self.isAbandoned(descriptor) {
                 shutdown(descriptor, Int32(SHUT_RDWR))
@@ -272,7 +274,8 @@ package final class FaultProxy: Sendable {
                 usleep(useconds_t(flow.delay / .microseconds(1)))
             }
             let now = self.state.withLock { $0.flows[direction] ?? Flow() }
-            if !now.isSwallowed, sink >= 0 {
+            hasLost = hasLost || now.isSwallowed
+            if !hasLost, sink >= 0 {
                 while !bytes.isEmpty {
                     // Asked anew for each part: a slow network may be healed in the midst of a long message.
                     let limit = self.state.withLock { $0.flows[direction]?.bytesPerSecond }
