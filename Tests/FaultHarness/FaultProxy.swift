@@ -12,8 +12,9 @@ package final class FaultProxy: Sendable {
 
     /// How the bytes of one direction go.
     package struct Flow: Sendable {
-        /// Bytes are read and thrown away: the peer that sends them sees nothing of it. A connection that has lost some stays
-        /// deaf in that direction: no network leaves bytes out in the midst of a connection.
+        /// Bytes are read and thrown away: the peer that sends them sees nothing of it.
+        ///
+        /// A connection that has lost some stays deaf in that direction: no network leaves bytes out in its midst.
         package var isSwallowed = false
         /// Bytes are not read at all, so that the sender's buffers fill up.
         package var isStalled = false

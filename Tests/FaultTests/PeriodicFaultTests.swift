@@ -63,6 +63,11 @@ import Testing
             try await withManagerService(service) { service in
                 let client = RPCClient(transport, target: .topic("troubled", server: "host"))
                 let entries = try service.tasks.get().table.entries
+                // The grids begin when the tasks are started, which is after the service is ready.
+                let limit = ContinuousClock.now + .seconds(20)
+                while [steady, thrower, slow, stuck].contains(where: { $0.runs == 0 }), .now < limit {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
                 let firstPlans = entries.map(\.plan)
                 let start = ContinuousClock.now
                 while .now - start < .seconds(4) {
@@ -84,16 +89,16 @@ import Testing
                     #expect(abs(steps - steps.rounded()) < 1e-6, "\(entry.task.name) left its grid: \(steps)")
                     #expect((0...0.05).contains((plan.due - plan.planned) / spacing), "\(entry.task.name)")
                 }
-                // Twenty points of the grid; the machine may be busy.
-                #expect((16...21).contains(steady.runs))
-                #expect((16...21).contains(thrower.runs))
+                // Twenty points of the grid, and those before; the machine may be busy.
+                #expect((16...24).contains(steady.runs))
+                #expect((16...24).contains(thrower.runs))
                 #expect(statuses["steady"]?.failures == 0)
                 #expect(statuses["thrower"]?.failures == thrower.runs)
                 // Each of its runs takes three points.
-                #expect((4...8).contains(slow.runs))
+                #expect((4...9).contains(slow.runs))
                 #expect((statuses["slow"]?.overruns ?? 0) >= slow.runs - 1)
                 #expect((statuses["slow"]?.skippedRuns ?? 0) >= 2 * (slow.runs - 1))
-                #expect((12...21).contains(stuck.runs))
+                #expect((12...24).contains(stuck.runs))
                 #expect((statuses["stuck"]?.lastError as? ServiceError)?.code == .timeLimitExceeded)
                 #expect(service.readiness == .ready)
             }
