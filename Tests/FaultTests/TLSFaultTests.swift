@@ -23,7 +23,7 @@ import Testing
                 try await service.untilAnswered()
                 for (certificate, reason) in Self.refusals {
                     try await self.show(certificate, in: directory, by: node)
-                    try await service.untilReady(false, within: .seconds(5))
+                    try await service.untilReady(false, within: .seconds(15))
                     try await service.until(within: .seconds(10), "a reason: \(service.server.readiness)") {
                         "\(service.server.readiness)".lowercased().contains(reason)
                     }
@@ -38,9 +38,9 @@ import Testing
                     await stranger.close()
 
                     try await self.show("valid", in: directory, by: node)
-                    let again = try await service.untilReady(within: .seconds(5))
+                    let again = try await service.untilReady(within: .seconds(15))
                     FaultFigures.record(fault: 14, "ready after a certificate that is \(certificate)", again)
-                    try await service.untilAnswered(within: .seconds(5))
+                    try await service.untilAnswered(within: .seconds(15))
                 }
                 try await service.untilSettled()
                 #expect(service.checker.violations == [])
@@ -107,12 +107,12 @@ import Testing
                 // A deadline is kept by the thread that writes.
                 #expect(.now - started < .milliseconds(1_500), "\(ContinuousClock.now - started)")
                 #expect([.connectionLost, .timeout].contains(error?.code), "\(error as Any)")
-                let noticed = try await service.untilReady(false, within: .seconds(5))
+                let noticed = try await service.untilReady(false, within: .seconds(15))
                 FaultFigures.record(fault: 6, "noticed: TLS, nothing is read", noticed)
                 #expect(.now - started < .milliseconds(4_250))
                 proxy.heal()
-                try await service.untilReady(within: .seconds(5))
-                try await service.untilAnswered(within: .seconds(5))
+                try await service.untilReady(within: .seconds(15))
+                try await service.untilAnswered(within: .seconds(15))
             }
         }
     }
