@@ -251,12 +251,7 @@ package final class FaultService: Sendable {
         _ what: @autoclosure () -> String,
         _ condition: () async throws -> Bool
     ) async throws -> Duration {
-        let start = ContinuousClock.now
-        while try await !condition() {
-            guard .now - start < limit else { throw TooLate(description: "not within \(limit): \(what())") }
-            try await Task.sleep(for: .milliseconds(5))
-        }
-        return .now - start
+        try await FaultHarness.until(within: limit, what(), condition)
     }
 }
 
