@@ -1,5 +1,6 @@
 internal import AMQPClient
 public import Messaging
+internal import Synchronization
 
 extension RabbitMQTransport {
     /// Whether the connections that are in use are open, and everything that was declared on them is confirmed.
@@ -20,6 +21,22 @@ extension RabbitMQTransport {
         for connection in [self.consuming, self.publishing, self.control] {
             connection.onStateChange { [weak self] _ in
                 if let self { body(self.readiness) }
+            }
+        }
+    }
+}
+
+extension RabbitMQTransport {
+    /// Has a closure called when all connections that are in use are open again after one of them was not.
+    ///
+    /// - Parameter body: Called on a connection's thread; must return at once.
+    public func onRecovery(_ body: @escaping @Sendable () -> Void) {
+        let isBroken = Atomic(false)
+        self.onReadinessChange { readiness in
+            if !readiness.isReady {
+                isBroken.store(true, ordering: .relaxed)
+            } else if isBroken.exchange(false, ordering: .relaxed) {
+                body()
             }
         }
     }

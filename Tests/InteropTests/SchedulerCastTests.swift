@@ -33,6 +33,13 @@ import Testing
         }
     }
 
+    /// What a report says beside its place, which every report has.
+    private func capabilities(_ report: JSONValue) -> JSONValue? {
+        guard var members = report["capabilities"]?.objectValue, ReportOrder(members) != nil else { return nil }
+        members[ReportOrder.member] = nil
+        return .object(members)
+    }
+
     @Test func `a manager's capabilities reach a Python scheduler at once and whenever they change`() async throws {
         try await self.withManager(reportInterval: .seconds(600)) { manager, _, scheduler in
             manager.updateServiceCapabilities(["free_capacity_gb": 12.5, "pools": [["name": "größer"]]])
@@ -40,11 +47,11 @@ import Testing
             #expect(report["method"] == "update_service_capabilities")
             #expect(report["service_name"] == "volume")
             #expect(report["host"] == "node-ü")
-            #expect(report["capabilities"] == ["free_capacity_gb": 12.5, "pools": [["name": "größer"]]])
+            #expect(self.capabilities(report) == ["free_capacity_gb": 12.5, "pools": [["name": "größer"]]])
             #expect(report["context"]?["is_admin"] == true)
             manager.updateServiceCapabilities(["free_capacity_gb": 3])
             let change = try await scheduler.next()
-            #expect(change["capabilities"] == ["free_capacity_gb": 3])
+            #expect(self.capabilities(change) == ["free_capacity_gb": 3])
         }
     }
 
@@ -53,7 +60,7 @@ import Testing
             manager.updateServiceCapabilities(["free_capacity_gb": 1])
             for _ in 0..<3 {
                 let report = try await scheduler.next()
-                #expect(report["capabilities"] == ["free_capacity_gb": 1])
+                #expect(self.capabilities(report) == ["free_capacity_gb": 1])
             }
         }
     }
@@ -72,7 +79,7 @@ import Testing
                 #expect(answer["result"] == .null)
             }
             let report = try await scheduler.next()
-            #expect(report["capabilities"] == ["free_capacity_gb": 1])
+            #expect(self.capabilities(report) == ["free_capacity_gb": 1])
         }
     }
 }

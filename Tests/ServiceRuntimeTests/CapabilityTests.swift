@@ -19,17 +19,22 @@ struct CapabilityTests {
     private let clock = VirtualClock()
     private let events = Events()
     private let log = TestLog()
+    private let orders = Shared<[ReportOrder]>([])
 
     private func withServices(
         schedulers: [String] = ["scheduler-1"],
         _ body: (ManagerService) async throws -> Void
     ) async throws {
-        let events = self.events
+        let (events, orders) = (self.events, self.orders)
         try await withThrowingTaskGroup(of: Void.self) { group in
             let services = schedulers.map { host in
                 let endpoint = RPCEndpoint(version: "3.12") {
                     SchedulerAPI.updateServiceCapabilities.handled { _, report in
-                        events.add("\(host): \(report.serviceName) \(report.host) \(report.capabilities)")
+                        var capabilities = report.capabilities.objectValue ?? [:]
+                        let order = ReportOrder(capabilities)
+                        orders.withLock { orders in orders += [order].compactMap(\.self) }
+                        capabilities[ReportOrder.member] = nil
+                        events.add("\(host): \(report.serviceName) \(report.host) \(JSONValue.object(capabilities))")
                     }
                 }
                 return ManagerService(
@@ -113,6 +118,45 @@ struct CapabilityTests {
             try await RPCClient(self.transport, target: .topic("cinder-volume")).fanout(
                 ManagerRPC.publishServiceCapabilities
             )
+            await self.events.wait(for: free(10), count: 2)
+        }
+    }
+
+    @Test func `each report has the next place in its life, and a new life comes after`() async throws {
+        try await withServices { _ in
+            for gigabytes in [9, 8] {
+                self.manager.updateServiceCapabilities(["free_capacity_gb": .integer(gigabytes)])
+                await self.events.wait(for: free(gigabytes))
+            }
+        }
+        let orders = self.orders.withLock { $0 }
+        #expect(orders.map(\.sequence) == [1, 2])
+        #expect(Set(orders.map(\.incarnation)).count == 1)
+        let later = ServiceCapabilities().nextStamp().order
+        #expect(later.sequence == 1)
+        #expect(later.incarnation > orders[0].incarnation)
+    }
+
+    @Test func `a clock that is set back turns no order of one life round`() {
+        let wall = Shared(Duration.seconds(1000))
+        let capabilities = ServiceCapabilities { wall.withLock { $0 } }
+        let first = capabilities.nextStamp()
+        wall.withLock { $0 = .seconds(10) }
+        let second = capabilities.nextStamp()
+        #expect(second.order == ReportOrder(incarnation: first.order.incarnation, sequence: 2))
+        #expect(second.timestamp > first.timestamp)
+    }
+
+    @Test(arguments: [nil, [:], ["steward_report": 1], ["steward_report": ["incarnation": 1]]] as [[String: JSONValue]?])
+    func `a report without an order has none`(capabilities: [String: JSONValue]?) {
+        #expect(ReportOrder(capabilities) == nil)
+    }
+
+    @Test func `what was broken and works again is reported again`() async throws {
+        self.manager.updateServiceCapabilities(["free_capacity_gb": 10])
+        try await withServices { _ in
+            await self.events.wait(for: free(10))
+            self.manager.serviceCapabilities.publishAgain()
             await self.events.wait(for: free(10), count: 2)
         }
     }

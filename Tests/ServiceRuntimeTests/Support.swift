@@ -83,3 +83,14 @@ final class Hang: Sendable {
         await Task { await self.released.wait() }.value
     }
 }
+
+/// A value that closures share.
+final class Shared<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+
+    init(_ value: Value) { self.value = Mutex(value) }
+
+    func withLock<Result: Sendable>(_ body: @Sendable (inout Value) -> Result) -> Result {
+        self.value.withLock { value in body(&value) }
+    }
+}

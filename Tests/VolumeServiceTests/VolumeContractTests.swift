@@ -87,7 +87,10 @@ import Testing
             ]
         )
         // Nothing of what travels is beyond the recorder.
-        for contract in [description, DiagnosticsRPC.contract.description, SchedulerRPC.contract.description] {
+        for contract in [
+            description, ClaimsRPC.contract.description, DiagnosticsRPC.contract.description,
+            SchedulerRPC.contract.description,
+        ] {
             let text = try JSONValue(encoding: contract).description
             #expect(!text.contains("incomplete"))
             #expect(try JSONValue(parsing: text).decode(ContractDescription.self) == contract)
@@ -98,7 +101,8 @@ import Testing
         "{created_at: string, fault: string?, host: string, id: string, name: string?, size: integer, status: string, "
         + "updated_at: string}"
     private static let capabilities =
-        "{QoS_support: boolean, allocated_capacity_gb: number, backend_state: string, driver_version: string, "
+        "{QoS_support: boolean, allocated_capacity_gb: number, backend_state: string, "
+        + "capacity_claims_support: boolean, driver_version: string, "
         + "free_capacity_gb: number, max_over_subscription_ratio: string, multiattach: boolean, "
         + "provisioned_capacity_gb: number, reserved_percentage: integer, storage_protocol: string, "
         + "thick_provisioning_support: boolean, thin_provisioning_support: boolean, total_capacity_gb: number, "
@@ -116,7 +120,8 @@ import Testing
             #expect(names[0].prefix(2) == ["volume", "3.20"])
             #expect(!names[0].contains("publish_service_capabilities"))
             #expect(names[1] == ["volume diagnostics", "1.0", "check_volume", "disk_usage"])
-            #expect(names[3] == ["-", "3.20", "publish_service_capabilities", "service_config", "service_version"])
+            #expect(names[2] == ["volume claims", "1.0", "claim_capacity", "release_capacity"])
+            #expect(names[4] == ["-", "3.20", "publish_service_capabilities", "service_config", "service_version"])
         }
     }
 }

@@ -15,6 +15,8 @@ extension RPCClient {
     ///   - context: The request context; `nil` (the default) for the client's own.
     ///   - limit: How long answers are waited for; all of it, because nobody knows how many will come.
     ///   - maximum: After so many answers it is not waited any longer; `nil` (the default) for any number.
+    ///   - quiet: When nothing has come for so long since the last answer, it is not waited any longer; `nil` (the default)
+    ///     for as long as it takes. Before the first answer it plays no part.
     /// - Returns: The answers in the order they came; none where no server listens, at once.
     /// - Throws: `RPCError` where the request cannot be sent; `CancellationError`.
     public func gather<Arguments, Value>(
@@ -22,12 +24,13 @@ extension RPCClient {
         _ arguments: Arguments,
         context: RPCContext? = nil,
         within limit: Duration,
-        upTo maximum: Int? = nil
+        upTo maximum: Int? = nil,
+        quiet: Duration? = nil
     ) async throws -> [RPCAnswer<Value>] {
         let request = try await self.request { () throws(RPCError) in
             try Request(method, arguments, in: self, context: context)
         }
-        return try await self.gather(request, within: limit, upTo: maximum).map { reply in
+        return try await self.gather(request, within: limit, upTo: maximum, quiet: quiet).map { reply in
             if let failure = reply.failure {
                 let message = "\(method.name) at a server of \(self.target.topic) failed: \(failure)"
                 return RPCAnswer(result: .failure(RPCError(RPCError.Code(of: failure), message, failure: failure)))
@@ -48,18 +51,26 @@ extension RPCClient {
     ///   - context: The request context; `nil` (the default) for the client's own.
     ///   - limit: How long answers are waited for.
     ///   - maximum: After so many answers it is not waited any longer; `nil` (the default) for any number.
+    ///   - quiet: When nothing has come for so long since the last answer, it is not waited any longer; `nil` (the default)
+    ///     for as long as it takes. Before the first answer it plays no part.
     /// - Returns: The answers in the order they came.
     /// - Throws: As with arguments.
     public func gather<Value>(
         _ method: RPCMethod<Void, Value>,
         context: RPCContext? = nil,
         within limit: Duration,
-        upTo maximum: Int? = nil
+        upTo maximum: Int? = nil,
+        quiet: Duration? = nil
     ) async throws -> [RPCAnswer<Value>] {
-        try await self.gather(method, (), context: context, within: limit, upTo: maximum)
+        try await self.gather(method, (), context: context, within: limit, upTo: maximum, quiet: quiet)
     }
 
-    private func gather(_ request: Request, within limit: Duration, upTo maximum: Int?) async throws -> [ReplyPayload] {
+    private func gather(
+        _ request: Request,
+        within limit: Duration,
+        upTo maximum: Int?,
+        quiet: Duration?
+    ) async throws -> [ReplyPayload] {
         let clock = self.transport.clock
         let deadline = clock.now + limit
         let destination = try self.destination(of: self.fanoutTarget)
@@ -82,10 +93,14 @@ extension RPCClient {
             throw try self.explain(error, request)
         }
         do {
-            while clock.now < deadline, maximum.map({ replies.gatheredCount(messageID) < $0 }) ?? true {
+            var (count, lastChange) = (0, clock.now)
+            while clock.now < deadline, maximum.map({ count < $0 }) ?? true {
+                if let quiet, count > 0, clock.now - lastChange >= quiet { break }
                 // Short steps only where an early end is possible.
-                let step = maximum == nil ? deadline : min(deadline, clock.now + .milliseconds(10))
+                let step = maximum == nil && quiet == nil ? deadline : min(deadline, clock.now + .milliseconds(10))
                 try await clock.sleep(until: step, tolerance: nil)
+                let gathered = replies.gatheredCount(messageID)
+                if gathered != count { (count, lastChange) = (gathered, clock.now) }
             }
         } catch {
             _ = replies.gathered(messageID)

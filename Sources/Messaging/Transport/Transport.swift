@@ -29,6 +29,11 @@ public protocol Transport: Sendable {
     /// Answered at once, from what is known.
     var readiness: Readiness { get }
 
+    /// Has a closure called each time that messages can come and go again after a fault; never, where a transport has none.
+    ///
+    /// - Parameter body: Called on any thread; must return at once.
+    func onRecovery(_ body: @escaping @Sendable () -> Void)
+
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
     /// The first call opens the queue; it stays open, under the same name, for the transport's life. What arrives there
@@ -120,6 +125,8 @@ extension Transport {
     public var taskExecutor: (any TaskExecutor)? { nil }
     /// Never in trouble.
     public var readiness: Readiness { .ready }
+    /// Never.
+    public func onRecovery(_ body: @escaping @Sendable () -> Void) {}
 }
 
 /// A server's hold on its queues.

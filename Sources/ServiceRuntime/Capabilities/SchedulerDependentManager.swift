@@ -52,11 +52,12 @@ extension SchedulerDependentManager {
         context: RPCContext = .admin()
     ) async throws {
         try await self.serviceCapabilities.publish { value in
+            let stamp = self.serviceCapabilities.nextStamp()
             let report = SchedulerAPI.CapabilityReport(
                 serviceName: self.serviceName,
                 host: self.host,
-                capabilities: value,
-                timestamp: self.serviceCapabilities.nextTimestamp()
+                capabilities: stamp.order.written(into: value),
+                timestamp: stamp.timestamp
             )
             try await scheduler.updateServiceCapabilities(report, context: context)
         }

@@ -15,6 +15,10 @@ public final class ServiceCapabilities: Sendable {
         var change = Eventual<Void>()
         /// The time that the last report was given, since the beginning of 1970.
         var lastTimestamp = Duration.zero
+        /// Which life of the host this is; `nil` before the first report.
+        var incarnation: Int?
+        /// Counts the reports.
+        var sequence = 0
     }
 
     private let state = Mutex(State())
@@ -45,6 +49,16 @@ public final class ServiceCapabilities: Sendable {
         change?.fulfil()
     }
 
+    /// Has the latest value published once more: schedulers may not have it any more.
+    func publishAgain() {
+        let change = self.state.withLock { state -> Eventual<Void> in
+            state.revision += 1
+            defer { state.change = Eventual() }
+            return state.change
+        }
+        change.fulfil()
+    }
+
     /// Sends the latest value, if there is one.
     ///
     /// Several may send at the same time: who finds that the value has changed meanwhile sends again, so that the last
@@ -62,18 +76,22 @@ public final class ServiceCapabilities: Sendable {
         }
     }
 
-    /// The time for the next report.
+    /// What orders the next report: its time for schedulers of cinder, its place for ours.
     ///
-    /// It never goes back, whatever becomes of the host's clock: a scheduler drops a report that is older than the last,
-    /// and would take a host that was set back an hour for dead until the hour is over.
-    func nextTimestamp() -> String {
+    /// The time never goes back, whatever becomes of the host's clock: a scheduler drops a report that is older than the
+    /// last, and would take a host that was set back an hour for dead until the hour is over.
+    func nextStamp() -> (timestamp: String, order: ReportOrder) {
         let now = self.wallClock()
-        return WireTimestamp.text(
-            self.state.withLock { state in
-                state.lastTimestamp = max(now, state.lastTimestamp + .microseconds(1))
-                return state.lastTimestamp
-            }
-        )
+        return self.state.withLock { state in
+            state.lastTimestamp = max(now, state.lastTimestamp + .microseconds(1))
+            let incarnation = state.incarnation ?? Int(clamping: Int64(now / .microseconds(1)))
+            state.incarnation = incarnation
+            state.sequence += 1
+            return (
+                WireTimestamp.text(state.lastTimestamp),
+                ReportOrder(incarnation: incarnation, sequence: state.sequence)
+            )
+        }
     }
 
     /// Waits until there is a value that was not published.

@@ -89,6 +89,10 @@ public final class ManagerService: Service {
             )
         }
         self.liveConfiguration.add(manager)
+        if let capabilities = (manager as? any SchedulerDependentManager)?.serviceCapabilities {
+            // Schedulers may have forgotten the host meanwhile, or be others.
+            transport.onRecovery { [weak capabilities] in capabilities?.publishAgain() }
+        }
     }
 
     /// Creates a service from what the program has; its topic is the option `topic`.

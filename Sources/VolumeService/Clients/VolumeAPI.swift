@@ -9,7 +9,7 @@ public import Messaging
 ///
 /// It reads as the ``VolumeManager`` itself, and throws the same ``VolumeError`` where the host reports one; what goes wrong on
 /// the way is an `RPCError`.
-public struct VolumeAPI: VolumeOperations, VolumeDiagnostics, RPCServiceClient {
+public struct VolumeAPI: VolumeOperations, VolumeDiagnostics, VolumeClaims, RPCServiceClient {
     /// How requests are sent.
     public var client: RPCClient
 
@@ -65,6 +65,16 @@ public struct VolumeAPI: VolumeOperations, VolumeDiagnostics, RPCServiceClient {
     /// Asks all hosts to tell the schedulers what they can do.
     public func publishServiceCapabilities() async throws {
         try await client.fanout(VolumeRPC.publishServiceCapabilities)
+    }
+
+    /// Sets space aside for a volume that is about to be made.
+    public func claimCapacity(_ request: ClaimCapacity) async throws -> ClaimedCapacity {
+        try await client.call(ClaimsRPC.claimCapacity, request)
+    }
+
+    /// Gives the space of a volume back that is not made after all.
+    public func releaseCapacity(_ id: VolumeID) async throws {
+        try await client.call(ClaimsRPC.releaseCapacity, VolumeReference(volumeID: id))
     }
 
     /// Reads what the volumes of the host take.

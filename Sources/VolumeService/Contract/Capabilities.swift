@@ -12,7 +12,8 @@ public struct Capabilities: Codable, Sendable, Hashable {
     public var storageProtocol: String
     /// The capacity in GiB: the file system's, or less where it is limited by configuration.
     public var totalCapacity: Double
-    /// The capacity in GiB that can still be promised; what was promised to volumes is taken off, written or not.
+    /// The capacity in GiB that can still be promised; what was promised to volumes is taken off, written or not, made or
+    /// only claimed.
     public var freeCapacity: Double
     /// The sum of the volumes' sizes in GiB.
     public var allocatedCapacity: Double
@@ -34,6 +35,8 @@ public struct Capabilities: Codable, Sendable, Hashable {
     public var backendState = "up"
     /// How many volumes there are.
     public var totalVolumes: Int
+    /// Whether space can be claimed before a volume is made (``ClaimsRPC``).
+    public var supportsClaims = true
 
     enum CodingKeys: String, CodingKey {
         case volumeBackendName = "volume_backend_name"
@@ -52,6 +55,7 @@ public struct Capabilities: Codable, Sendable, Hashable {
         case supportsMultiattach = "multiattach"
         case backendState = "backend_state"
         case totalVolumes = "total_volumes"
+        case supportsClaims = "capacity_claims_support"
     }
 }
 

@@ -142,7 +142,8 @@ public actor DirectoryDriver: VolumeDriver {
 
     /// Measures the space: the least of what the configuration and the file system leave, after all that was promised.
     public func space() throws(VolumeError) -> VolumeSpace {
-        let stored = try inventory().volumes.values
+        let volumes = try inventory().volumes
+        let stored = volumes.values
         let fileSystem: (total: Int64, available: Int64)
         do {
             fileSystem = try directory.fileSystemSpace()
@@ -159,7 +160,7 @@ public actor DirectoryDriver: VolumeDriver {
             allocated: allocated,
             written: stored.reduce(into: Int64(0)) { $0 = $0.addingClamped($1.writtenBytes) },
             reservedPercentage: configuration.reservedPercentage,
-            volumes: stored.count
+            volumes: Set(volumes.keys)
         )
     }
 

@@ -116,8 +116,8 @@ public struct VolumeSpace: Sendable, Hashable {
     public var written: Int64
     /// How much of the capacity is kept back, in per cent.
     public var reservedPercentage: Int
-    /// How many volumes there are.
-    public var volumes: Int
+    /// The volumes that were counted.
+    public var volumes: Set<VolumeID>
 
     /// Describes a space.
     public init(
@@ -126,7 +126,7 @@ public struct VolumeSpace: Sendable, Hashable {
         allocated: Int64,
         written: Int64,
         reservedPercentage: Int,
-        volumes: Int
+        volumes: Set<VolumeID>
     ) {
         self.total = total
         self.free = free

@@ -9,7 +9,7 @@ extension VolumeManager {
             freeBytes: space.free,
             allocatedBytes: space.allocated,
             writtenBytes: space.written,
-            volumes: space.volumes,
+            volumes: space.volumes.count,
             orphans: inventory.volumes.keys.filter { !known.contains($0) }.sorted(),
             strangers: inventory.strangers
         )

@@ -9,7 +9,7 @@ internal import Synchronization
 /// The database is written before and after each step of the driver. A worker that is killed in between finds at its next
 /// start what had begun, and ``initHost()`` brings the database and the driver to agree. Changes of one volume wait for
 /// each other; those of different volumes do not.
-public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeDiagnostics {
+public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeDiagnostics, VolumeClaims {
     /// How a manager presents itself.
     public struct Configuration: Sendable, Hashable {
         /// The name of the backend, which schedulers may require.
@@ -38,6 +38,8 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
     nonisolated let logger: Logger
     private nonisolated let queue = KeyedQueue<VolumeID>()
     private var lastCapabilities: Capabilities?
+    var claims = CapacityClaims()
+    nonisolated let clock: MonotonicClock
     /// What the driver's last measurement failed with.
     nonisolated let driverFault = Mutex<VolumeError?>(nil)
 
@@ -48,16 +50,19 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
     ///   - driver: What keeps the volumes' data.
     ///   - database: What keeps the volumes' states.
     ///   - configuration: How the manager presents itself.
+    ///   - clock: What the limits of claims and calls are measured with.
     ///   - logger: Where the manager writes.
     public init(
         host: String,
         driver: any VolumeDriver,
         database: VolumeTable,
         configuration: Configuration = Configuration(),
+        clock: some Clock<Duration> = ContinuousClock(),
         logger: Logger = Logger(label: "steward.volume")
     ) {
         self.host = host
-        self.driver = LimitedDriver(driver, limit: configuration.driverTimeLimit)
+        self.driver = LimitedDriver(driver, limit: configuration.driverTimeLimit, clock: clock)
+        self.clock = MonotonicClock(clock)
         self.table = database
         self.configuration = configuration
         self.logger = logger
@@ -68,9 +73,9 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
         RPCEndpoint(VolumeRPC.contract, serving: self)
     }
 
-    /// The methods of ``DiagnosticsRPC``.
+    /// The methods of ``DiagnosticsRPC`` and ``ClaimsRPC``.
     public nonisolated var additionalEndpoints: [RPCEndpoint] {
-        [RPCEndpoint(DiagnosticsRPC.contract, serving: self)]
+        [RPCEndpoint(DiagnosticsRPC.contract, serving: self), RPCEndpoint(ClaimsRPC.contract, serving: self)]
     }
 
     /// Asks the driver for its space; a changed value is published at once, the same one by the service every interval.
@@ -171,7 +176,9 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
         volume.fault = nil
         try await table.save(volume)
         do {
-            try await driver.create(id, size: request.size)
+            try await holdingClaim(id, size: request.size) { () async throws(VolumeError) in
+                try await self.driver.create(id, size: request.size)
+            }
         } catch {
             volume.status = .error
             volume.fault = error.message
@@ -194,6 +201,7 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
         volume.status = .extending
         try await table.save(volume)
         do {
+            try await checkClaims(beside: id, before: size - volume.size)
             try await driver.extend(id, to: size)
         } catch {
             try await settle(volume, after: error)
@@ -233,6 +241,7 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
             try await table.save(volume)
             throw error
         }
+        claims.drop(id)
         try await table.remove(id)
         logger.info("volume is deleted", metadata: ["volume": "\(id)"])
         await refreshAfterChange()
@@ -302,16 +311,18 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
 
     private func currentCapabilities() async throws -> Capabilities {
         let space = try await driver.space()
+        claims.dropEnded(at: clock.now())
+        let claimed = (space.free - space.reserved).inGibibytes - claims.free(of: space)
         return Capabilities(
             volumeBackendName: configuration.backendName,
             driverVersion: driver.information.version,
             storageProtocol: driver.information.storageProtocol,
             totalCapacity: roundedCapacity(space.total.inGibibytes),
-            freeCapacity: roundedCapacity(space.free.inGibibytes),
+            freeCapacity: roundedCapacity(max(0, space.free.inGibibytes - claimed)),
             allocatedCapacity: roundedCapacity(space.allocated.inGibibytes),
             provisionedCapacity: roundedCapacity(space.allocated.inGibibytes),
             reservedPercentage: space.reservedPercentage,
-            totalVolumes: space.volumes
+            totalVolumes: space.volumes.count
         )
     }
 }

@@ -28,6 +28,9 @@ public struct HostCandidate: Sendable, Hashable {
         self.claimed = claimed
     }
 
+    /// Whether the host sets space aside for a volume before it is made.
+    public var supportsClaims: Bool { capabilities["capacity_claims_support"] == true }
+
     /// The name as cinder writes it: `host#pool`.
     public var name: String { pool.isEmpty ? host : "\(host)#\(pool)" }
 

@@ -4,8 +4,8 @@ internal import ServiceRuntime
 /// What a scheduler knows of the hosts, by their own reports.
 ///
 /// Ages are counted on the scheduler's monotonic clock from the arrival of a report, so that the hosts' clocks play no
-/// part in who is alive. A report's own timestamp only orders the reports of one host, as in cinder, and shows how far the
-/// host's clock is off.
+/// part in who is alive. The reports of one host are ordered by what it says of their order, or else, as in cinder, by
+/// their timestamps, which also show how far the host's clock is off.
 struct HostTable {
     /// What a scheduler knows of one host.
     struct State {
@@ -13,13 +13,14 @@ struct HostTable {
         var serviceName: String
         var capabilities: [String: JSONValue]
         var timestamp: String?
+        var order: ReportOrder?
         var receivedAt: Duration
         var reports: Int
         /// By how much the host's clock was ahead of the scheduler's at the last report, less its time on the way; `nil`
         /// where the report does not say.
         var skew: Duration?
-        /// The time of a report that seemed to be older than the last.
-        var passedOver: String?
+        /// A report that seemed to be older than the last, and when it came.
+        var passedOver: (place: Place, at: Duration)?
         /// What was scheduled since the last report: the sizes in GiB, and the pools.
         var claims: [VolumeID: (size: Int, pool: String)] = [:]
     }
@@ -33,6 +34,56 @@ struct HostTable {
         case older
         case full
     }
+
+    /// What orders the reports of one host.
+    enum Place: Equatable {
+        /// By the host's own count.
+        case counted(ReportOrder)
+        /// By the host's clock; the form is fixed (wire contract 7.2), so that the texts order as the times do.
+        case timed(String)
+
+        init?(_ order: ReportOrder?, _ timestamp: String?) {
+            if let order {
+                self = .counted(order)
+            } else if let timestamp {
+                self = .timed(timestamp)
+            } else {
+                return nil
+            }
+        }
+
+        /// Whether a report in this place says less than one in the other; the same report once more says nothing.
+        func isStale(after other: Place) -> Bool {
+            switch (self, other) {
+            case (.counted(let this), .counted(let other)):
+                (this.incarnation, this.sequence) <= (other.incarnation, other.sequence)
+            case (.timed(let this), .timed(let other)): this < other
+            // The host's software is another one now.
+            case (.counted, .timed), (.timed, .counted): false
+            }
+        }
+
+        /// Whether this comes behind `first`, which was passed over `wait` ago, in a way that nothing explains but a clock
+        /// that was set back.
+        func isSetBack(after first: Place, wait: Duration) -> Bool {
+            switch (self, first) {
+            // What an ended process has sent may still be on its way, but not for long.
+            case (.counted(let this), .counted(let first)):
+                this.incarnation == first.incarnation && this.sequence > first.sequence && wait >= HostTable.patience
+            case (.timed(let this), .timed(let first)): this > first
+            case (.counted, .timed), (.timed, .counted): false
+            }
+        }
+
+        /// Whether both are of the same life of the host: within it nothing ever goes back.
+        func isOfSameLife(as other: Place) -> Bool {
+            guard case .counted(let this) = self, case .counted(let other) = other else { return false }
+            return this.incarnation == other.incarnation
+        }
+    }
+
+    /// For how long reports of a host's former process may be on their way.
+    static let patience = Duration.seconds(2)
 
     private(set) var hosts: [String: State] = [:]
     /// A bound on what peers can make the table grow to.
@@ -55,6 +106,10 @@ struct HostTable {
     mutating func take(_ report: ServiceReport, at now: Duration, wallTime: Duration? = nil) -> Outcome {
         let name = report.clusterName ?? report.host
         var outcome = Outcome.taken
+        var capabilities = report.capabilities ?? [:]
+        let order = ReportOrder(capabilities)
+        capabilities[ReportOrder.member] = nil
+        let place = Place(order, report.timestamp)
         let time = report.timestamp.flatMap(WireTimestamp.time)
         var skew = wallTime.flatMap { now in time.map { $0 - now } }
         if let known = hosts[name] {
@@ -65,10 +120,11 @@ struct HostTable {
             {
                 skew = nil
             }
-            // The form is fixed (wire contract 7.2), so that the texts order as the times do.
-            if let last = known.timestamp, let this = report.timestamp, this < last {
-                guard let passedOver = known.passedOver, passedOver < this else {
-                    hosts[name]?.passedOver = this
+            if let place, let last = Place(known.order, known.timestamp), place.isStale(after: last) {
+                guard let (first, time) = known.passedOver, place.isSetBack(after: first, wait: now - time) else {
+                    if !place.isOfSameLife(as: last), known.passedOver.map({ !place.isOfSameLife(as: $0.place) }) ?? true {
+                        hosts[name]?.passedOver = (place, now)
+                    }
                     hosts[name]?.receivedAt = now
                     hosts[name]?.skew = skew
                     return .older
@@ -81,8 +137,9 @@ struct HostTable {
         hosts[name] = State(
             host: name,
             serviceName: report.serviceName,
-            capabilities: report.capabilities ?? [:],
+            capabilities: capabilities,
             timestamp: report.timestamp ?? hosts[name]?.timestamp,
+            order: order,
             receivedAt: now,
             reports: (hosts[name]?.reports ?? 0) + 1,
             skew: skew

@@ -5,7 +5,8 @@ public import ServiceRuntime
 /// Knows what all hosts can do by their reports, and sends each new volume to the host that suits best.
 ///
 /// Nothing is kept on disk: a scheduler that starts asks all hosts to report, and is told within moments. Several
-/// schedulers may run; each counts what it has scheduled itself, and a host that was promised too much refuses.
+/// schedulers may run: a host's space is claimed at the host itself before a volume is sent there (``ClaimsRPC``), so that
+/// together they do not promise it twice.
 public actor SchedulerManager: Manager, SchedulerOperations {
     /// How a scheduler chooses.
     public struct Configuration: Sendable {
@@ -19,6 +20,12 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         public var clockSkewLimit: Duration = .seconds(10)
         /// When a host that does not report is forgotten; a day by default.
         public var forgetTime: Duration = .seconds(86_400)
+        /// How long a start waits for the hosts' first reports at most; 5 s by default.
+        public var startWait: Duration = .seconds(5)
+        /// How long a start waits for a further report after the last; 500 ms by default.
+        public var quietTime: Duration = .milliseconds(500)
+        /// How long a host may take to set space aside before another one is asked; 5 s by default.
+        public var claimTimeout: Duration = .seconds(5)
         /// For how long a request for the same volume goes to the same host; 5 minutes by default.
         public var repetitionTime: Duration = .seconds(300)
         /// What decides beside freshness, capacity and required capabilities.
@@ -47,6 +54,8 @@ public actor SchedulerManager: Manager, SchedulerOperations {
     private nonisolated let logger: Logger
     private var table = HostTable()
     private var assignments = Assignments()
+    /// Comes when the hosts were asked to report and have done so, or had their time; `nil` where nobody asks them.
+    private var hostsAreKnown: Eventual<Void>?
 
     /// Creates a scheduler.
     ///
@@ -126,12 +135,24 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         PeriodicTask("forget_hosts", every: .seconds(60)) { _ in await self.forgetHosts() }
     }
 
-    /// Asks all hosts to report, so that work can be given at once; without it the first reports come within the hosts'
-    /// own interval.
+    /// Lets requests wait that come before the hosts were asked.
+    public func initHost() {
+        hostsAreKnown = Eventual()
+    }
+
+    /// Asks all hosts to report, and waits until they have, or for a short time; without it the first reports would come
+    /// within the hosts' own interval.
     public func initHostWithRPC() async throws {
+        defer { hostsAreKnown?.fulfil() }
         let volumes = RPCClient(transport, target: .topic(configuration.volumeTopic))
         do {
-            try await volumes.fanout(VolumeRPC.publishServiceCapabilities, context: .admin())
+            let answers = try await volumes.gather(
+                VolumeRPC.publishServiceCapabilities,
+                context: .admin(),
+                within: configuration.startWait,
+                quiet: configuration.quietTime
+            )
+            logger.info("the hosts were asked to report", metadata: ["answers": "\(answers.count)"])
         } catch let error as RPCError {
             logger.info("the hosts could not be asked to report", metadata: ["error": "\(error)"])
         }
@@ -237,6 +258,8 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         guard request.size > 0 else {
             throw VolumeError.invalidInput("the size of a volume is at least 1 GiB, not \(request.size)")
         }
+        // Before, no host is known, and the volume would be refused.
+        await hostsAreKnown?.wait()
         var (ranked, refusals) = selection.rank(table.candidates(serviceName: "volume", at: now()), for: request)
         let earlier = assignments.assignment(of: request.volumeID, after: now() - configuration.repetitionTime)
         if let earlier {
@@ -249,7 +272,11 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         }
         for candidate in ranked {
             do {
-                return try await send(request, to: candidate, isRepeated: earlier != nil)
+                if earlier == nil, let refusal = try await claim(request, on: candidate) {
+                    refusals[candidate.name] = refusal
+                    continue
+                }
+                return try await send(request, to: candidate)
             } catch let error as RPCError where [.noSuchServer, .invalidTarget].contains(error.code) {
                 // The host is gone since its last report: the next one may do.
                 refusals[candidate.name] = "it is not reachable"
@@ -261,12 +288,9 @@ public actor SchedulerManager: Manager, SchedulerOperations {
 
     private func send(
         _ request: ScheduleVolume,
-        to candidate: HostCandidate,
-        isRepeated: Bool
+        to candidate: HostCandidate
     ) async throws -> ScheduledVolume {
         let id = request.volumeID
-        // Before the message is sent, so that requests which are served meanwhile see it. A repeated one was counted.
-        if !isRepeated { table.claim(id, size: request.size, on: candidate) }
         assignments.note(id, size: request.size, candidate: candidate, at: now())
         do {
             let volumes = RPCClient(transport, target: .topic(configuration.volumeTopic, server: candidate.host))
@@ -278,7 +302,7 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         } catch {
             // Lost with its connection, the request may have arrived: then the host stays the volume's own.
             if (error as? RPCError)?.code != .connectionLost {
-                table.release(id, on: candidate.host)
+                await release(id, on: candidate)
                 assignments.forget(id)
             }
             throw error
@@ -288,6 +312,56 @@ public actor SchedulerManager: Manager, SchedulerOperations {
             metadata: ["volume": "\(id)", "size_gib": "\(request.size)", "to": "\(candidate.name)"]
         )
         return ScheduledVolume(host: candidate.host)
+    }
+}
+
+// MARK: - Claims
+
+extension SchedulerManager {
+    /// Sets space aside for a volume, with the host if it knows claims, and in any case in the scheduler's own count.
+    ///
+    /// - Returns: Why the host does not take the volume; `nil` where it does.
+    /// - Throws: `RPCError`, where the broker does not take the claim.
+    private func claim(_ request: ScheduleVolume, on candidate: HostCandidate) async throws -> String? {
+        let id = request.volumeID
+        // Before the host answers, so that requests which are served meanwhile see it.
+        table.claim(id, size: request.size, on: candidate)
+        guard candidate.supportsClaims else { return nil }
+        do {
+            _ = try await volumes(on: candidate, timeout: configuration.claimTimeout).claimCapacity(
+                ClaimCapacity(volumeID: id, size: request.size)
+            )
+            return nil
+        } catch let error as VolumeError {
+            table.release(id, on: candidate.host)
+            return error.message
+        } catch let error as RPCError where error.code == .timeout {
+            await release(id, on: candidate)
+            return "it did not answer within \(configuration.claimTimeout)"
+        } catch {
+            table.release(id, on: candidate.host)
+            throw error
+        }
+    }
+
+    /// Gives the space back; a host that does not hear of it does so itself in time.
+    private func release(_ id: VolumeID, on candidate: HostCandidate) async {
+        table.release(id, on: candidate.host)
+        guard candidate.supportsClaims else { return }
+        do {
+            try await volumes(on: candidate, timeout: configuration.claimTimeout).client.cast(
+                ClaimsRPC.releaseCapacity,
+                VolumeReference(volumeID: id)
+            )
+        } catch {
+            logger.info("a claim is left to end by itself", metadata: ["volume": "\(id)", "error": "\(error)"])
+        }
+    }
+
+    private nonisolated func volumes(on candidate: HostCandidate, timeout: Duration) -> VolumeAPI {
+        var options = RPCClient.Options.asSystem
+        options.timeout = timeout
+        return VolumeAPI(transport, topic: configuration.volumeTopic, options: options).on(host: candidate.host)
     }
 }
 
