@@ -104,6 +104,15 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // What operators do with whole programs.
+        .testTarget(
+            name: "OperationTests",
+            dependencies: [
+                "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "TestSupport", "VolumeService",
+                "volume-worker", "scheduler-worker",
+            ],
+            swiftSettings: settings
+        ),
         // What takes minutes: clusters, partitions, storms and the soak; run by scripts/faults.
         .testTarget(
             name: "LongFaultTests",

@@ -93,6 +93,47 @@ import Testing
         }
     }
 
+    @Test func `a scheduler is ready when the hosts have answered, and requests that come before wait`() async throws {
+        try await withStage { stage async throws in
+            #expect(try await eventually { try await bothHaveReported(stage) })
+            let late = SchedulerManager(host: "scheduler-2", transport: stage.transport)
+            let service = ManagerService(late, topic: "cinder-scheduler", transport: stage.transport)
+            async let run: Void = service.run()
+            // As soon as it listens, which is before it knows anybody.
+            let scheduler = stage.scheduler.on(host: "scheduler-2")
+            let request = ScheduleVolume(volumeID: try id("early"), size: 1)
+            var host: String?
+            #expect(
+                try await eventually {
+                    do {
+                        host = try await scheduler.createVolume(request).host
+                        return true
+                    } catch let error as RPCError where error.code == .noSuchServer {
+                        return false
+                    }
+                }
+            )
+            #expect(host == "node-2")
+            #expect(try await eventually { service.isReady })
+            #expect(await late.hosts().count == 2)
+            service.stop()
+            try await run
+        }
+    }
+
+    @Test func `a scheduler without any host is ready at once`() async throws {
+        let transport = InMemoryTransport(InMemoryBroker())
+        let service = ManagerService(
+            SchedulerManager(host: "scheduler-1", transport: transport),
+            topic: "cinder-scheduler",
+            transport: transport
+        )
+        let start = ContinuousClock.now
+        try await withManagerService(service) { _ in }
+        #expect(ContinuousClock.now - start < .seconds(4))
+        await transport.close()
+    }
+
     @Test func `a volume goes to the host with most space, until another one has more`() async throws {
         try await withStage { stage async throws in
             #expect(try await eventually { try await bothHaveReported(stage) })
