@@ -49,26 +49,37 @@ extension ManagerService {
     private enum Part: Sendable { case server, manager, stop }
 
     private func serve(_ tasks: PeriodicTaskContext) async throws {
-        let listening = Eventual<Void>()
-        let server = RPCServer(
-            self.transport,
-            target: self.target,
-            endpoints: self.endpoints,
-            configuration: self.serverConfiguration,
-            logger: self.logger
-        )
+        let servers = ([self.target] + self.additionalTargets).map { target in
+            let server = RPCServer(
+                self.transport,
+                target: target,
+                endpoints: self.endpoints,
+                configuration: self.serverConfiguration(of: target),
+                logger: self.logger
+            )
+            return (server: server, listening: Eventual<Void>())
+        }
+        if let capabilities = (self.manager as? any SchedulerDependentManager)?.serviceCapabilities {
+            // Schedulers may have forgotten the host meanwhile, or be others.
+            self.transport.onRecovery { [weak capabilities] in capabilities?.publishAgain() }
+        }
         try await withThrowingTaskGroup(of: Part.self) { group in
-            group.addTask {
-                try await server.run { listening.fulfil() }
-                return .server
+            for (server, listening) in servers {
+                group.addTask {
+                    try await server.run { listening.fulfil() }
+                    return .server
+                }
             }
             group.addTask {
-                if await listening.wait() != nil { try await self.manage(tasks) }
+                for (_, listening) in servers {
+                    guard await listening.wait() != nil else { return .manager }
+                }
+                try await self.manage(tasks)
                 return .manager
             }
             group.addTask {
                 await self.stopped.wait()
-                server.stop()
+                for (server, _) in servers { server.stop() }
                 return .stop
             }
             var failure: (any Error)?
@@ -81,7 +92,7 @@ extension ManagerService {
                 }
                 // The end of one is the end of all, with the same grace as any: what runs may finish.
                 self.stop()
-                listening.fulfil()
+                for (_, listening) in servers { listening.fulfil() }
             }
             if let failure { throw failure }
         }
@@ -143,7 +154,7 @@ extension ManagerService {
             + BaseEndpoints.make(versions: versions, handlers: handlers)
     }
 
-    private var serverConfiguration: RPCServer.Configuration {
+    private func serverConfiguration(of target: Target) -> RPCServer.Configuration {
         var configuration = RPCServer.Configuration()
         configuration.concurrency = self.configuration[.executorThreadPoolSize]
         configuration.prefetch = self.configuration[.rpcPrefetch]
@@ -152,7 +163,7 @@ extension ManagerService {
         configuration.journal = self.journal
         configuration.namesakes = self.configuration[.refuseSameHost] ? .refuse : .share
         configuration.serviceVersion = self.manager.serviceVersion
-        configuration.managedHost = self.manager.host == self.target.server ? nil : self.manager.host
+        configuration.managedHost = self.manager.host == target.server ? nil : self.manager.host
         return configuration
     }
 

@@ -19,6 +19,8 @@ public final class ManagerService: Service {
     public let manager: any Manager
     /// The topic and the host that it is served under.
     public let target: Target
+    /// What else it is served under.
+    public let additionalTargets: [Target]
 
     let transport: any Transport
     let configuration: ServiceConfiguration
@@ -38,6 +40,8 @@ public final class ManagerService: Service {
     ///   - topic: The topic, shared by all hosts of the service.
     ///   - host: The name by which this one is addressed; `nil`, the default, for the manager's own
     ///     ``Manager/host``. They differ where a manager has several addresses (wire contract 7.1).
+    ///   - additionalTargets: What the manager is served under besides, by a server each; nothing by default. Present cinder
+    ///     calls a backend by such a one (``Target/ofBackend(_:topic:)``).
     ///   - transport: What carries the messages; its owner closes it when the service has ended.
     ///   - configuration: Limits and intervals, and what `service_config` answers; the defaults if there is none.
     ///   - liveConfiguration: Tells the manager when that is read again; `nil`, the default, where it never is.
@@ -49,6 +53,7 @@ public final class ManagerService: Service {
         _ manager: any Manager,
         topic: String,
         host: String? = nil,
+        additionalTargets: [Target] = [],
         transport: any Transport,
         configuration: ServiceConfiguration = ServiceConfiguration(),
         liveConfiguration: LiveConfiguration? = nil,
@@ -67,6 +72,7 @@ public final class ManagerService: Service {
         )
         self.manager = manager
         self.target = target
+        self.additionalTargets = additionalTargets
         self.transport = transport
         self.configuration = configuration
         self.liveConfiguration = liveConfiguration ?? LiveConfiguration(configuration)
@@ -89,10 +95,6 @@ public final class ManagerService: Service {
             )
         }
         self.liveConfiguration.add(manager)
-        if let capabilities = (manager as? any SchedulerDependentManager)?.serviceCapabilities {
-            // Schedulers may have forgotten the host meanwhile, or be others.
-            transport.onRecovery { [weak capabilities] in capabilities?.publishAgain() }
-        }
     }
 
     /// Creates a service from what the program has; its topic is the option `topic`.
@@ -100,16 +102,19 @@ public final class ManagerService: Service {
     /// - Parameters:
     ///   - manager: The manager.
     ///   - context: The program's configuration, transport and logger.
+    ///   - additionalTargets: What the manager is served under besides; nothing by default.
     ///   - journal: What is remembered of at-least-once requests; `nil`, the default, for one that does not outlast the
     ///     process.
     public convenience init(
         _ manager: any Manager,
         in context: ManagerContext,
+        additionalTargets: [Target] = [],
         journal: (any RequestJournal)? = nil
     ) {
         self.init(
             manager,
             topic: context.configuration[.topic],
+            additionalTargets: additionalTargets,
             transport: context.transport,
             configuration: context.configuration,
             liveConfiguration: context.liveConfiguration,
