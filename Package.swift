@@ -109,7 +109,7 @@ let package = Package(
             name: "OperationTests",
             dependencies: [
                 "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "TestSupport", "VolumeService",
-                "volume-worker", "scheduler-worker",
+                "FaultWorker", "volume-worker", "scheduler-worker",
             ],
             swiftSettings: settings
         ),
