@@ -34,6 +34,8 @@ final class ServiceStoreHealth: Sendable {
     private let location: ServiceStore.Location
     private let onTrouble: (@Sendable (ServiceStoreError?) -> Void)?
     private let state = Mutex(State())
+    /// Held while somebody is told, so that the telling keeps the order of what happened.
+    private let telling = Mutex(())
 
     init(_ location: ServiceStore.Location, onTrouble: (@Sendable (ServiceStoreError?) -> Void)?) {
         self.location = location
@@ -78,15 +80,17 @@ final class ServiceStoreHealth: Sendable {
     }
 
     private func note(_ error: ServiceStoreError?, _ access: Access) {
-        let change = state.withLock { state -> (before: Bool, after: Bool) in
-            let before = state.trouble != nil
-            switch access {
-            case .read: state.read = error
-            case .write: state.write = error
+        telling.withLock { _ in
+            let change = state.withLock { state -> (before: Bool, after: Bool) in
+                let before = state.trouble != nil
+                switch access {
+                case .read: state.read = error
+                case .write: state.write = error
+                }
+                return (before, state.trouble != nil)
             }
-            return (before, state.trouble != nil)
+            if change.before != change.after { onTrouble?(error) }
         }
-        if change.before != change.after { onTrouble?(error) }
     }
 }
 

@@ -128,6 +128,8 @@ import Testing
                 #expect(lost.count <= kills * 8, "\(lost)")
                 #expect(started.values.allSatisfy { $0 == 1 })
                 FaultFigures.record(fault: 40, "at most once: lost with two workers, of 100", count: lost.count)
+                let done = try stage.counts(of: "effect").keys.count { $0 <= 100 }
+                FaultFigures.record(fault: 40, "accepted casts never carried out, per cent", count: 100 - done)
                 #expect(try await DeadLetterQueue(transport, topic: stage.topic).list().isEmpty)
             }
         }

@@ -41,6 +41,7 @@ import Testing
                 // It dips for some milliseconds only: whoever looks from time to time may well miss it.
                 try await changes.wait(.seconds(5)) { $0.contains(false) }
                 _ = try await service.untilAnswered(within: Self.promise)
+                FaultFigures.record(fault: 17, "answering after the fault", .now - deleted)
                 try await service.until(within: Self.promise, "ready") {
                     service.server.readiness == .ready && service.clientTransport.readiness == .ready
                 }

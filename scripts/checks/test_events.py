@@ -1,13 +1,15 @@
 """Reads the event stream of `swift test` and fails when a test did not run, or a test target has none.
 
-    test_events.py FILE... [--partial] [--without TARGET]
+    test_events.py FILE... [--partial] [--without TARGET] [--suites PATTERNS]
 
 Swift Testing reports success when tests were skipped, or when none was found: here both are failures. With --partial
-(a filtered run) the targets are not compared; --without names one that is run by another script.
+(a filtered run) the targets are not compared; --without names one that is run by another script. --suites has regular
+expressions, separated by spaces: of each of them a test must have run.
 """
 
 import json
 import pathlib
+import re
 import sys
 
 SLOWEST = 5
@@ -23,7 +25,9 @@ def main():
     arguments = sys.argv[1:]
     partial = "--partial" in arguments
     elsewhere = arguments[arguments.index("--without") + 1] if "--without" in arguments else None
-    paths = [argument for argument in arguments if argument not in ("--partial", "--without", elsewhere)]
+    wanted = arguments[arguments.index("--suites") + 1] if "--suites" in arguments else ""
+    options = ("--partial", "--without", elsewhere, "--suites", wanted)
+    paths = [argument for argument in arguments if argument not in options]
     for path in paths:
         if not pathlib.Path(path).is_file():
             sys.exit("    FAILED: swift test wrote no events: nothing ran")
@@ -62,6 +66,9 @@ def main():
     if not ended:
         problems.append("no test ran")
     targets = {test.split(".", 1)[0] for test in ended}
+    for suite in wanted.split():
+        if not any(re.search(suite, test) for test in ended):
+            problems.append("no test of %s ran" % suite)
     if not partial:
         for directory in sorted(pathlib.Path("Tests").glob("*Tests")):
             if directory.name not in targets | {elsewhere} and any(directory.rglob("*.swift")):

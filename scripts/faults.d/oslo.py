@@ -284,7 +284,8 @@ def kill_worker(heartbeat, directory, server):
         now = set(journal.read_text().split()) if journal.exists() else set()
         if len(now) > len(done):
             done, since = now, time.monotonic()
-    return again, {"what": "accepted casts never carried out, of %d" % CASTS, "count": CASTS - len(done)}
+    missing = round(100 * (CASTS - len(done)) / CASTS)
+    return again, {"what": "accepted casts never carried out, per cent", "count": missing}
 
 
 def note(fault, figure, path):

@@ -19,20 +19,28 @@ build_tests() {
     return "$status"
 }
 
-# run_tests FILTER [NAME=VALUE...]: the tests that match, with these variables in their environment alone. The test
-# program is started itself, and not by `swift test`, whose own processes are no business of the sanitizer's.
+# run_tests SUITES [NAME=VALUE...]: the tests of these suites (regular expressions, separated by spaces), with these
+# variables in their environment alone. The test program is started itself, and not by `swift test`, whose own processes
+# are no business of the sanitizer's.
 run_tests() {
-    local status=0 log=$temporary_directory/tests events=$temporary_directory/events filter=$1
+    local status=0 log=$temporary_directory/tests events=$temporary_directory/events suites=$1 filter
+    filter=${suites// /|}
     shift
     export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-2}
     run_bounded "$sanitized_tests_limit" env "$@" "$scratch/debug/stewardPackageTests.xctest" \
         --testing-library swift-testing --filter "$filter" \
         --event-stream-version 0 --event-stream-output-path "$events" >"$log" 2>&1 || status=$?
-    if ! python3 scripts/checks/test_events.py "$events" --partial; then
+    if ! python3 scripts/checks/test_events.py "$events" --partial --suites "$suites"; then
         status=1
     fi
     if ((status != 0)) || grep -aq 'Sanitizer' "$log"; then
-        grep -a -v '^[◇✔]' "$log" | head -n 400 >&2
+        # What failed, and what the sanitizer says, which stands where it was found or at the end.
+        { grep -a '^✘' "$log" || true; } >&2
+        if grep -aq 'Sanitizer' "$log"; then
+            grep -a -v '^[◇✔]' "$log" | grep -a -B 2 -A 200 'Sanitizer' | head -n 400 >&2
+        else
+            grep -a -v '^[◇✔]' "$log" | tail -n 100 >&2
+        fi
         return 1
     fi
 }

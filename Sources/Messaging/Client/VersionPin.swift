@@ -173,10 +173,19 @@ public final class VersionPin: Sendable {
             mine.fulfil()
         }
         let answers = try await self.control.gather(ControlRPC.info, within: self.configuration.patience)
-        // An answer that cannot be read is none.
-        self.learn(answers.compactMap { try? $0.result.get() })
+        self.learn(answers.compactMap(self.read))
         for (incarnation, name) in self.silent where await self.hasGone(name) {
             self.changing { $0.hosts[incarnation] = nil }
+        }
+    }
+
+    /// What a host has answered; an answer that cannot be read is none.
+    private func read(_ answer: RPCAnswer<ControlRPC.Info>) -> ControlRPC.Info? {
+        switch answer.result {
+        case .success(let info): return info
+        case .failure(let error):
+            self.logger.info("the answer of a host is left out", metadata: ["error": "\(error)"])
+            return nil
         }
     }
 

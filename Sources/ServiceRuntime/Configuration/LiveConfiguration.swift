@@ -76,8 +76,8 @@ public final class LiveConfiguration: Sendable {
                 return state.reading === mine ? nil : state.reading
             }
             guard let other else { return mine }
-            // A cancelled task does not wait here: it must not spin either.
-            if await other.wait() == nil { await Task.yield() }
+            // In a task of its own: a cancelled one would not wait here, and spin.
+            await Task { await other.wait() }.value
         }
     }
 }
