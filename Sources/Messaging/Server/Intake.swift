@@ -93,6 +93,11 @@ final class Intake<Work: Sendable>: Sendable {
         }
     }
 
+    /// Takes a slot for what has begun already, even where none is free: then the next one that is given back is not.
+    func occupy() {
+        self.state.withLock { $0.freeSlots -= 1 }
+    }
+
     /// One asks for all: by the time it is answered, more slots may be free.
     private static func asks(_ state: inout State) -> Bool {
         guard !state.isAsked, !state.isStopped, state.freeSlots > 0, !state.backlog.isEmpty else { return false }

@@ -6,21 +6,40 @@ internal import Logging
 /// A worker that dies says nothing of what it died of. All that it had begun comes again, and is begun together with what
 /// kills the next one. So what was begun twice without an end is run alone among its kind: then each further death counts
 /// against one of them only.
+///
+/// Alone means that no other is begun for a while. What runs longer has not killed its worker at its start, and if it never
+/// ends, the others must not wait for it: they are not acknowledged, and hold places of the prefetch.
 extension RPCServer {
     /// So many starts without an end make a request run alone.
     private static let startsInCompany = 2
+    /// For so long nothing else is begun beside it.
+    static let suspicionTime = Duration.seconds(5)
 
     /// Runs a request that is acknowledged at its end, in turn with others that may have killed a worker.
     func serveAtLeastOnce(_ job: Job, listener: any Listener) async {
         guard job.wasDeliveredBefore else {
             return await self.serveAtLeastOnce(job, turn: nil, listener: listener)
         }
+        // Whoever waits runs nothing: others may have its slot. It is one of few, as all of them are in the prefetch.
+        self.freeSlot()
         guard let turn = await self.suspects.enter(), !self.isStopping else {
             // It was not started: the server ends.
-            await self.giveBack(job, listener: listener)
-            return self.freeSlot()
+            return await self.giveBack(job, listener: listener)
         }
-        await self.serveAtLeastOnce(job, turn: turn, listener: listener)
+        self.intake.occupy()
+        let clock = self.clock
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                do {
+                    try await clock.sleep(Self.suspicionTime)
+                    turn.end()
+                } catch {
+                    // It has ended before.
+                }
+            }
+            await self.serveAtLeastOnce(job, turn: turn, listener: listener)
+            group.cancelAll()
+        }
         turn.end()
     }
 

@@ -71,7 +71,7 @@ import Testing
             observed = transport
             let client = RPCClient(transport, target: .topic("t"))
             let error = await #expect(throws: RPCError.self) {
-                _ = try await client.call("x", timeout: .milliseconds(50))
+                _ = try await client.call("x", timeout: .milliseconds(500))
             }
             #expect(error?.progress?.consumers == 0)
             await transport.close()

@@ -93,6 +93,32 @@ import Testing
         #expect(bench.runs.events.count == 4)
     }
 
+    @Test func `one that never ends holds up neither the others nor what is new`() async throws {
+        let bench = Bench()
+        var configuration = RPCServer.Configuration()
+        // Fewer slots than suspects: those that wait have none.
+        configuration.concurrency = 2
+        configuration.journal = await self.journal(2, of: ["1", "2", "3", "4"])
+        try await self.crash(bench, ["1", "2", "3", "4"])
+        let ended = EventRecorder<String>()
+        let isHeld = Eventual<Void>()
+        let start = ContinuousClock.now
+        try await bench.serve(configuration: configuration) { _, item in
+            if item.text == "1" { await isHeld.wait() }
+            ended.record(item.text)
+            return ""
+        } _: { _ in
+            // At once, although three wait for the first.
+            try await bench.send("new", id: "new")
+            #expect(try await ended.first(1) == ["new"])
+            #expect(ContinuousClock.now - start < .seconds(4))
+            #expect(Set(try await ended.first(4)) == ["new", "2", "3", "4"])
+            isHeld.fulfil()
+            try await bench.settled()
+        }
+        #expect(bench.runs.events.count == 5)
+    }
+
     @Test func `a redelivery that no journal has seen is counted with a copy, and given up after its limit`()
         async throws
     {
