@@ -68,6 +68,8 @@ public enum ControlRPC {
         public var uptime: Double
         /// Whether it takes requests.
         public var state: State
+        /// Whether it has looked for others of its name and stays; absent where it does not say.
+        public var keepsName: Bool?
         /// The versions of its interfaces, without repetition, the oldest first.
         public var versions: [RPCVersion]
         /// The version of the software, as the service tells it.
@@ -82,6 +84,7 @@ public enum ControlRPC {
         enum CodingKeys: String, CodingKey {
             case topic, host, incarnation, uptime, state, versions, running, concurrency, waiting
             case serviceVersion = "service_version"
+            case keepsName = "keeps_name"
         }
     }
 }

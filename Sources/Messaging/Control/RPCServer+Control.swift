@@ -103,6 +103,7 @@ extension RPCServer {
             incarnation: self.life.incarnation,
             uptime: self.uptime,
             state: self.state,
+            keepsName: self.life.keepsName,
             versions: Set(self.dispatcher.endpoints.map(\.version)).sorted(),
             serviceVersion: self.configuration.serviceVersion,
             running: self.intake.running,

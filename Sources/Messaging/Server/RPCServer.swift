@@ -198,9 +198,17 @@ public final class RPCServer: Sendable {
             }
         }
         try await self.answeringControl { isAnswering in
-            try await self.serve(target) {
+            let mayRefuse = self.configuration.namesakes == .refuse
+            if mayRefuse {
+                // Before anything is taken: what a server takes and gives back counts as begun there.
                 await isAnswering.wait()
                 try await self.checkNamesakes()
+            }
+            try await self.serve(target) {
+                if !mayRefuse {
+                    await isAnswering.wait()
+                    try await self.checkNamesakes()
+                }
                 self.life.listens()
                 try await onReady()
             }

@@ -5,6 +5,7 @@ final class ServerLife: Sendable {
     private struct State {
         var startedAt: ContinuousClock.Instant?
         var isListening = false
+        var keepsName = false
     }
 
     /// A random id: another one after a restart, and of another process of the same name.
@@ -16,6 +17,14 @@ final class ServerLife: Sendable {
     func begin(at now: ContinuousClock.Instant) {
         self.state.withLock { $0.startedAt = now }
     }
+
+    /// The server has found nobody of its name that goes before it.
+    func keepName() {
+        self.state.withLock { $0.keepsName = true }
+    }
+
+    /// Whether it has looked for others of its name, and stays.
+    var keepsName: Bool { self.state.withLock(\.keepsName) }
 
     /// The server's queues are open.
     func listens() {

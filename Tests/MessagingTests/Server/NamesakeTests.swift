@@ -14,14 +14,16 @@ import Testing
     private func run(
         _ namesakes: NamesakePolicy,
         logs: InMemoryLogHandler = InMemoryLogHandler(),
+        endpoints: [RPCEndpoint] = [],
         _ body: (RPCServer) async throws -> Void
     ) async throws {
         var configuration = RPCServer.Configuration()
+        configuration.prefetch = 1
         configuration.namesakes = namesakes
         let server = RPCServer(
             InMemoryTransport(self.broker),
             target: self.target,
-            endpoints: [],
+            endpoints: endpoints,
             configuration: configuration,
             logger: Logger(label: "server") { _ in logs }
         )
@@ -41,6 +43,14 @@ import Testing
         }
     }
 
+    private static func pause() async {
+        do {
+            try await Task.sleep(for: .seconds(5))
+        } catch {
+            // The other one was refused.
+        }
+    }
+
     private func warnings(_ logs: InMemoryLogHandler) -> Int {
         logs.entries.count { "\($0.message)".contains("another process has this host's name") }
     }
@@ -54,6 +64,59 @@ import Testing
                 #expect(error?.code == .nameTaken)
                 #expect(error?.message.contains("t.a") == true)
             }
+        }
+    }
+
+    @Test func `a server that refuses to start has taken nothing`() async throws {
+        let work = RPCMethod<Void, Void>("work", since: "1.0", delivery: .atLeastOnce)
+        let runs = EventRecorder<Bool>()
+        let isHeld = Eventual<Void>()
+        let endpoint = RPCEndpoint {
+            work.handled { context in
+                runs.record(context.request?.isRedelivered == true)
+                await isHeld.wait()
+            }
+        }
+        try await self.run(.refuse, endpoints: [endpoint]) { _ in
+            let client = RPCClient(InMemoryTransport(self.broker), target: self.target)
+            for _ in 1...5 { try await client.cast(work) }
+            try await runs.first(1)
+            let error = await #expect(throws: RPCError.self) {
+                try await self.run(.refuse, endpoints: [endpoint]) { _ in }
+            }
+            #expect(error?.code == .nameTaken)
+            isHeld.fulfil()
+            #expect(try await runs.first(5) == [false, false, false, false, false])
+        }
+    }
+
+    @Test func `of two that start at the same time one keeps the name, the one with the higher incarnation`() async throws {
+        for _ in 1...20 {
+            let ready = EventRecorder<String>()
+            let refused = Eventual<Void>()
+            await withTaskGroup(of: Void.self) { group in
+                for _ in 1...2 {
+                    group.addTask {
+                        do {
+                            try await self.run(.refuse) { server in
+                                ready.record(server.life.incarnation)
+                                // Not for ever: two that both serve are what must not be.
+                                await withTaskGroup(of: Void.self) { group in
+                                    group.addTask { await refused.wait() }
+                                    group.addTask { await Self.pause() }
+                                    await group.next()
+                                    group.cancelAll()
+                                }
+                            }
+                        } catch {
+                            #expect((error as? RPCError)?.code == .nameTaken)
+                            refused.fulfil()
+                        }
+                    }
+                }
+                await group.waitForAll()
+            }
+            #expect(ready.events.count == 1)
         }
     }
 

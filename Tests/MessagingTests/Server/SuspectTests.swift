@@ -102,9 +102,11 @@ import Testing
         try await self.crash(bench, ["1", "2", "3", "4"])
         let ended = EventRecorder<String>()
         let isHeld = Eventual<Void>()
+        let hasFirst = Atomic(false)
         let start = ContinuousClock.now
         try await bench.serve(configuration: configuration) { _, item in
-            if item.text == "1" { await isHeld.wait() }
+            // Whichever of them is the first.
+            if item.text != "new", !hasFirst.exchange(true, ordering: .relaxed) { await isHeld.wait() }
             ended.record(item.text)
             return ""
         } _: { _ in
@@ -112,7 +114,7 @@ import Testing
             try await bench.send("new", id: "new")
             #expect(try await ended.first(1) == ["new"])
             #expect(ContinuousClock.now - start < .seconds(4))
-            #expect(Set(try await ended.first(4)) == ["new", "2", "3", "4"])
+            #expect(Set(try await ended.first(4)).count == 4)
             isHeld.fulfil()
             try await bench.settled()
         }
