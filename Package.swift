@@ -25,6 +25,7 @@ let package = Package(
         .library(name: "MessagingRabbitMQ", targets: ["MessagingRabbitMQ"]),
         .library(name: "MessagingTesting", targets: ["MessagingTesting"]),
         .library(name: "ServiceRuntime", targets: ["ServiceRuntime"]),
+        .library(name: "ConfigurationYAML", targets: ["ConfigurationYAML"]),
         .library(name: "ServiceDatabase", targets: ["ServiceDatabase"]),
         .library(name: "VolumeService", targets: ["VolumeService"]),
         .executable(name: "volume-worker", targets: ["volume-worker"]),
@@ -38,6 +39,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .systemLibrary(
@@ -136,11 +138,18 @@ let package = Package(
         .testTarget(
             name: "ServiceRuntimeTests",
             dependencies: [
-                "Messaging", "MessagingTesting", "ServiceRuntime", logging,
+                "ConfigurationYAML", "Messaging", "MessagingTesting", "ServiceRuntime", logging,
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
+            resources: [.copy("Fixtures")],
+            swiftSettings: settings
+        ),
+        // Beside the runtime, as the reader of YAML brings in Foundation.
+        .target(
+            name: "ConfigurationYAML",
+            dependencies: ["Messaging", "ServiceRuntime", .product(name: "Yams", package: "Yams")],
             swiftSettings: settings
         ),
         .target(name: "ServiceDatabase", dependencies: ["Messaging", grdb], swiftSettings: settings),
@@ -162,7 +171,8 @@ let package = Package(
         .target(
             name: "WorkerCommand",
             dependencies: [
-                "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging, argumentParser,
+                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging,
+                argumentParser,
             ],
             swiftSettings: settings
         ),

@@ -74,9 +74,12 @@ public struct RabbitMQConfiguration: Sendable {
     /// Creates a configuration from a transport URL (wire contract 5.6):
     /// `rabbit://user:password@host:port/vhost?option=value`, with several hosts between commas.
     ///
-    /// - Parameter url: The URL.
-    /// - Throws: `TransportURLError` where the URL, or an option in it, cannot be understood.
-    public init(url: String) throws(TransportURLError) {
-        self = RabbitMQConfiguration(try TransportURL(parsing: url))
+    /// - Parameters:
+    ///   - url: The URL.
+    ///   - options: Values for options that the URL does not set, by oslo's names, such as a configuration file's group
+    ///     `oslo_messaging_rabbit`; none by default.
+    /// - Throws: `TransportURLError` where the URL, or an option, cannot be understood.
+    public init(url: String, options: [String: String] = [:]) throws(TransportURLError) {
+        self = RabbitMQConfiguration(try TransportURL(parsing: url, defaults: options))
     }
 }

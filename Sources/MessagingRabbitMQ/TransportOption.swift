@@ -1,7 +1,7 @@
 /// An option that may stand in a transport URL: one of oslo's group `oslo_messaging_rabbit` (wire contract 1.3, 5.7).
-struct TransportOption {
+package struct TransportOption: Sendable {
     /// What a value must be.
-    enum Kind {
+    package enum Kind: Sendable {
         case flag
         case integer(ClosedRange<Int>)
         case number(ClosedRange<Double>)
@@ -10,7 +10,7 @@ struct TransportOption {
     }
 
     /// What becomes of the option here.
-    enum Support {
+    package enum Support: Sendable {
         case full
         /// It tunes Python's own machinery, or nothing at all; refusing it would only stop good URLs from working.
         case withoutEffect
@@ -18,64 +18,15 @@ struct TransportOption {
         case only([String])
     }
 
-    let kind: Kind
-    let support: Support
+    /// What the option is for, in a few words.
+    package let help: String
+    /// What a value must be.
+    package let kind: Kind
+    /// What becomes of the option here.
+    package let support: Support
 
     /// The option for TLS, which ``TransportURL/isTLS`` answers.
     static let tls = "ssl"
-
-    private static let seconds = Kind.integer(0...65535)
-    private static let pause = Kind.integer(1...65535)
-    private static let count = Kind.integer(0...Int(Int32.max))
-
-    private static let known: [String: TransportOption] = [
-        "amqp_auto_delete": .init(kind: .flag, support: .full),
-        "amqp_durable_queues": .init(kind: .flag, support: .full),
-        "conn_pool_min_size": .init(kind: count, support: .withoutEffect),
-        "conn_pool_ttl": .init(kind: count, support: .withoutEffect),
-        "direct_mandatory_flag": .init(kind: .flag, support: .full),
-        "enable_cancel_on_failover": .init(kind: .flag, support: .full),
-        "heartbeat_rate": .init(kind: .integer(1...1000), support: .full),
-        "heartbeat_timeout_threshold": .init(kind: seconds, support: .full),
-        "hostname": .init(kind: .text, support: .full),
-        "kombu_compression": .init(kind: .choice(["gzip", "zlib", "bz2", "bzip2", "bzip"]), support: .full),
-        "kombu_failover_strategy": .init(kind: .choice(["round-robin", "shuffle"]), support: .full),
-        "kombu_missing_consumer_retry_timeout": .init(kind: count, support: .full),
-        "kombu_reconnect_delay": .init(kind: .number(0...4.5), support: .full),
-        "kombu_reconnect_splay": .init(kind: .number(0...3600), support: .full),
-        "processname": .init(kind: .text, support: .full),
-        "rabbit_ha_queues": .init(kind: .flag, support: .full),
-        "rabbit_interval_max": .init(kind: pause, support: .full),
-        "rabbit_login_method": .init(
-            kind: .choice(["PLAIN", "AMQPLAIN", "EXTERNAL", "RABBIT-CR-DEMO"]),
-            // The last one is a demonstration of RabbitMQ's, for no real broker.
-            support: .only(["PLAIN", "AMQPLAIN", "EXTERNAL"])
-        ),
-        "rabbit_qos_prefetch_count": .init(kind: .integer(0...65535), support: .full),
-        "rabbit_quorum_delivery_limit": .init(kind: count, support: .full),
-        "rabbit_quorum_max_memory_bytes": .init(kind: .integer(0...Int.max), support: .full),
-        "rabbit_quorum_max_memory_length": .init(kind: count, support: .full),
-        "rabbit_quorum_queue": .init(kind: .flag, support: .full),
-        "rabbit_retry_backoff": .init(kind: seconds, support: .full),
-        "rabbit_retry_interval": .init(kind: pause, support: .full),
-        "rabbit_stream_fanout": .init(kind: .flag, support: .full),
-        // It travels as milliseconds in 32 bits.
-        "rabbit_transient_queues_ttl": .init(kind: .integer(0...2_147_483), support: .full),
-        "rabbit_transient_quorum_queue": .init(kind: .flag, support: .full),
-        "rpc_conn_pool_size": .init(kind: count, support: .withoutEffect),
-        tls: .init(kind: .flag, support: .full),
-        "ssl_ca_file": .init(kind: .text, support: .full),
-        "ssl_cert_file": .init(kind: .text, support: .full),
-        "ssl_enforce_fips_mode": .init(kind: .flag, support: .withoutEffect),
-        "ssl_enforce_hostname_verification": .init(kind: .flag, support: .withoutEffect),
-        "ssl_key_file": .init(kind: .text, support: .full),
-        // Taken as the oldest version that is wanted; nothing older than TLS 1.2 is spoken in any case.
-        "ssl_version": .init(
-            kind: .choice(["sslv2", "sslv3", "sslv23", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"]),
-            support: .only(["sslv23", "tlsv1", "tlsv1_1", "tlsv1_2", "tlsv1_3"])
-        ),
-        "use_queue_manager": .init(kind: .flag, support: .full),
-    ]
 
     /// The names under which RabbitMQ's URI query parameters know the same things.
     private static let uriNames = [
@@ -129,7 +80,7 @@ struct TransportOption {
 
 extension TransportOption.Kind: CustomStringConvertible {
     /// What a value must be, for people.
-    var description: String {
+    package var description: String {
         switch self {
         case .flag: "true or false"
         case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"

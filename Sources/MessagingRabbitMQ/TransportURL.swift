@@ -32,11 +32,14 @@ public struct TransportURL: Sendable, Hashable {
 
     /// Reads a URL; an empty one means a broker on this machine, as for oslo.messaging.
     ///
-    /// - Parameter text: The URL.
+    /// - Parameters:
+    ///   - text: The URL.
+    ///   - defaults: Values for options that the URL does not set, by oslo's names, such as a configuration file's group
+    ///     `oslo_messaging_rabbit`; none by default.
     /// - Throws: `TransportURLError`; its message repeats no part of the URL that may hold a secret.
-    public init(parsing text: String) throws(TransportURLError) {
+    public init(parsing text: String, defaults: [String: String] = [:]) throws(TransportURLError) {
         let parser = try TransportURLParser(text)
-        let options = try parser.options()
+        let options = try parser.options(defaults: defaults)
         self.isTLS = try parser.isTLS(options)
         self.hosts = try parser.hosts()
         self.virtualHost = try parser.virtualHost()

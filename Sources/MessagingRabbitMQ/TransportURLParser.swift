@@ -143,7 +143,9 @@ struct TransportURLParser {
     }
 
     /// The options, checked; an option without a value counts as not set, repeated ones are joined (wire contract 5.6).
-    func options() throws(TransportURLError) -> TransportOption.Set {
+    ///
+    /// - Parameter defaults: What holds where the URL itself says nothing.
+    func options(defaults: [String: String]) throws(TransportURLError) -> TransportOption.Set {
         guard !self.query.contains(UInt8(ascii: "@")) else {
             throw TransportURLError(
                 .syntax,
@@ -156,6 +158,11 @@ struct TransportURLParser {
             let name = try self.decoded(pair[..<equals].plusAsSpace, "an option's name")
             let value = try self.decoded(pair[equals...].dropFirst().plusAsSpace, "an option's value")
             values[TransportOption.name(name, isURI: self.scheme != .rabbit), default: []].append(value)
+        }
+        for (name, value) in defaults where values[name] == nil {
+            // The scheme has said it already.
+            if name == TransportOption.tls, self.scheme == .amqps { continue }
+            values[name] = [value]
         }
         var options = TransportOption.Set()
         for (name, parts) in values.sorted(by: { $0.key < $1.key }) {

@@ -1,4 +1,5 @@
 public import ArgumentParser
+internal import ConfigurationYAML
 internal import Glibc
 internal import Logging
 internal import Messaging
@@ -25,13 +26,30 @@ public struct WorkerArguments: ParsableArguments {
     @Option(help: "The name under which this host is addressed; the machine's name by default.")
     public var host: String?
 
-    /// The configuration file.
-    @Option(help: ArgumentHelp("A file with one JSON object of options.", valueName: "path"))
-    public var configFile: String?
+    /// The configuration files.
+    @Option(help: ArgumentHelp("A file of options; a later one goes before an earlier one.", valueName: "path"))
+    public var configFile: [String] = []
+
+    /// Directories of configuration files.
+    @Option(help: ArgumentHelp("A directory whose files are read after the others.", valueName: "path"))
+    public var configDir: [String] = []
 
     /// Options that go before all others.
-    @Option(name: .shortAndLong, help: ArgumentHelp("An option of the configuration.", valueName: "name=value"))
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("An option of the configuration; SECTION.NAME=VALUE in a section.", valueName: "name=value")
+    )
     public var option: [String] = []
+
+    /// Whether the configuration is only checked.
+    @Flag(help: "Say all that is wrong with the configuration, and end.")
+    public var configCheck = false
+
+    /// In what format a sample of the configuration is printed, if one is asked for.
+    @Option(
+        help: ArgumentHelp("Print all options with their defaults, and end: ini, yaml or json.", valueName: "format")
+    )
+    public var configSample: SampleFormat?
 
     /// Creates empty arguments; ArgumentParser fills them.
     public init() {}
@@ -63,12 +81,14 @@ extension WorkerCommand {
             discussion: """
                 EXAMPLES:
                   \(launcher.name) --host \(host) --option log_level=debug
-                  \(launcher.name) --host \(host) --config-file /etc/steward/\(launcher.name).json
+                  \(launcher.name) --config-file /etc/steward/\(launcher.name).yaml --config-dir /etc/steward/conf.d
+                  \(launcher.name) --config-file /etc/cinder/cinder.conf --config-check
                   STEWARD_TRANSPORT_URL=rabbit://user:password@broker/ \(launcher.name)
 
                 CONFIGURATION:
-                  From --option NAME=VALUE, else the environment variable STEWARD_NAME, else the JSON file, else the \
-                default.
+                  From --option NAME=VALUE, else the environment variable STEWARD_NAME, else the files (.json, .yaml, or \
+                oslo's .conf), else the default. In sections: SECTION.NAME, and STEWARD_SECTION__NAME; --config-sample \
+                shows them, too.
                 \(ServiceConfiguration.help(for: launcher.options))
 
                 EXIT CODES:
@@ -85,12 +105,20 @@ extension WorkerCommand {
         let end: ServiceExit
         do {
             let arguments = try Self.parse().arguments
-            end = await Self.launcher.run(
-                overrides: try arguments.overrides(),
-                configurationFile: arguments.configFile,
-                transport: Self.openTransport,
-                services: { context in [try Self.service(in: context)] }
-            )
+            let launcher = Self.launcher.adding(options: RabbitMQOptions.all, formats: [.yaml])
+            if let format = arguments.configSample {
+                end = Self.printed(launcher.sample(format.format))
+            } else if arguments.configCheck {
+                end = try Self.check(launcher, arguments)
+            } else {
+                end = await launcher.run(
+                    overrides: try arguments.overrides(),
+                    files: arguments.configFile,
+                    directories: arguments.configDir,
+                    transport: Self.openTransport,
+                    services: { context in [try Self.service(in: context)] }
+                )
+            }
         } catch {
             end = Self.report(error)
         }
@@ -110,17 +138,58 @@ extension WorkerCommand {
         return .usage
     }
 
+    /// Writes a text to standard output.
+    private static func printed(_ text: String) -> ServiceExit {
+        print(text, terminator: "")
+        return .success
+    }
+
+    /// Says what is wrong with the configuration.
+    private static func check(_ launcher: ServiceLauncher, _ arguments: WorkerArguments) throws -> ServiceExit {
+        let overrides = try arguments.overrides()
+        let problems = launcher.problems(
+            overrides: overrides,
+            files: arguments.configFile,
+            directories: arguments.configDir
+        )
+        for problem in problems {
+            let text = "\(problem.place): \(problem.isError ? "error" : "warning"): \(problem.explanation)"
+            print(text)
+        }
+        guard !problems.contains(where: \.isError) else { return .failure }
+        do {
+            _ = try Self.settings(
+                try launcher.configuration(
+                    overrides: overrides,
+                    files: arguments.configFile,
+                    directories: arguments.configDir
+                )
+            )
+        } catch {
+            print("error: \(error.message)")
+            return .failure
+        }
+        return .success
+    }
+
+    private static func settings(_ configuration: ServiceConfiguration) throws(ServiceError) -> RabbitMQConfiguration {
+        do {
+            var settings = try RabbitMQConfiguration(
+                url: configuration[.transportURL].reveal(),
+                options: RabbitMQOptions.values(in: configuration)
+            )
+            settings.exchange = configuration[.controlExchange]
+            return settings
+        } catch {
+            throw ServiceError(.invalidConfiguration, "option 'transport_url' is wrong: \(error)")
+        }
+    }
+
     private static func openTransport(
         _ configuration: ServiceConfiguration,
         _ logger: Logger
     ) async throws -> any Transport {
-        var settings: RabbitMQConfiguration
-        do {
-            settings = try RabbitMQConfiguration(url: configuration[.transportURL].reveal())
-        } catch {
-            throw ServiceError(.invalidConfiguration, "option 'transport_url' is wrong: \(error)")
-        }
-        settings.exchange = configuration[.controlExchange]
+        let settings = try Self.settings(configuration)
         let transport = RabbitMQTransport(settings, logger: logger)
         do {
             let limit = configuration[.startTimeout]
@@ -130,5 +199,19 @@ extension WorkerCommand {
             throw error
         }
         return transport
+    }
+}
+
+/// In what format a sample is printed.
+public enum SampleFormat: String, ExpressibleByArgument, Sendable {
+    /// oslo's INI, YAML, JSON.
+    case ini, yaml, json
+
+    var format: ConfigurationSample {
+        switch self {
+        case .ini: .ini
+        case .yaml: .yaml
+        case .json: .json
+        }
     }
 }

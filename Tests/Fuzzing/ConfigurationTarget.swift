@@ -16,7 +16,7 @@ enum ConfigurationTarget {
         }
         claim(count == bytes.count, "the file cannot be written")
         do {
-            let configuration = try ServiceConfiguration(environment: [:], file: "/proc/self/fd/\(self.file)")
+            let configuration = try ServiceConfiguration(environment: [:], files: ["/proc/self/fd/\(self.file)"])
             _ = configuration.report.description
         } catch {
             _ = error.description

@@ -16,7 +16,7 @@ import Testing
             defaults: launcher.defaults,
             overrides: overrides,
             environment: [:],
-            file: file
+            files: file.map { [$0] } ?? []
         )
         return ManagerContext(configuration: configuration, transport: InMemoryTransport(InMemoryBroker()))
     }

@@ -1,5 +1,3 @@
-internal import Messaging
-
 #if canImport(Darwin)
     internal import Darwin
 #elseif canImport(Musl)
@@ -8,65 +6,56 @@ internal import Messaging
     internal import Glibc
 #endif
 
-/// Reads a configuration file: one JSON object of values by option name.
+/// A file of the configuration, as it is on disk.
 enum ConfigurationFile {
-    /// No sensible file is larger; a path to a device must not fill the memory.
-    private static let largestSize = 1 << 20
-
-    /// The values as texts, checked to be of their options' kinds.
-    static func read(
-        _ path: String,
-        options: [String: any ServiceOptionDeclaration]
-    ) throws(ServiceError) -> [String: String] {
-        let document: JSONValue
-        do {
-            document = try JSONValue(parsing: try self.contents(of: path))
-        } catch let error as ServiceError {
-            throw error
-        } catch {
-            throw ServiceError(.invalidConfiguration, "file '\(path)' is not JSON: \(error)", cause: error)
-        }
-        guard let members = document.objectValue else {
-            throw ServiceError(
-                .invalidConfiguration,
-                "file '\(path)' holds \(document.kindDescription); it must be an object of options"
-            )
-        }
-        var texts: [String: String] = [:]
-        for (name, value) in members.sorted(by: { $0.key < $1.key }) {
-            guard let option = options[name] else {
-                throw ServiceError(
-                    .invalidConfiguration,
-                    "file '\(path)' has an option '\(name.prefix(100))' that is not known"
-                )
-            }
-            guard let text = option.reader.textFromJSON(value) else {
-                throw ServiceError(
-                    .invalidConfiguration,
-                    "option '\(name)' from file '\(path)' is \(value.kindDescription); it must be \(option.kind)"
-                )
-            }
-            texts[name] = text
-        }
-        return texts
+    /// Why a file or directory cannot be used.
+    struct Failure: Error {
+        let message: String
     }
 
-    private static func contents(of path: String) throws(ServiceError) -> [UInt8] {
-        guard let file = fopen(path, "rb") else { throw self.unreadable(path) }
+    /// No sensible file is larger; a path to a device must not fill the memory.
+    private static let largestSize = 1 << 20
+    /// No sensible directory has more files.
+    private static let mostFiles = 256
+
+    /// A file's bytes.
+    static func contents(of path: String) throws(Failure) -> [UInt8] {
+        guard let file = fopen(path, "rb") else { throw self.unreadable("file") }
         // Nothing was written: what closing could report does not matter.
         defer { _ = fclose(file) }
         var bytes = [UInt8](repeating: 0, count: self.largestSize + 1)
         let count = bytes.withUnsafeMutableBytes { fread($0.baseAddress, 1, $0.count, file) }
-        guard ferror(file) == 0 else { throw self.unreadable(path) }
+        guard ferror(file) == 0 else { throw self.unreadable("file") }
         guard count <= self.largestSize else {
-            throw ServiceError(.invalidConfiguration, "file '\(path)' is larger than \(self.largestSize) bytes")
+            throw Failure(message: "the file is larger than \(self.largestSize) bytes")
         }
         return Array(bytes.prefix(count))
     }
 
-    private static func unreadable(_ path: String) -> ServiceError {
+    /// The configuration files in a directory, in the order of their names; hidden ones are left out.
+    static func files(in directory: String, formats: [ConfigurationFormat]) throws(Failure) -> [String] {
+        guard let stream = opendir(directory) else { throw self.unreadable("directory") }
+        // Nothing was written.
+        defer { _ = closedir(stream) }
+        let ends = formats.flatMap(\.extensions)
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+                String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard !name.hasPrefix("."), ends.contains(where: { name.hasSuffix(".\($0)") }) else { continue }
+            guard names.count < self.mostFiles else {
+                throw Failure(message: "the directory has more than \(self.mostFiles) configuration files")
+            }
+            names.append(name)
+        }
+        let base = directory.hasSuffix("/") ? directory : directory + "/"
+        return names.sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }.map { base + $0 }
+    }
+
+    private static func unreadable(_ what: String) -> Failure {
         let code = errno
         let reason = strerror(code).map { String(cString: $0) } ?? "error \(code)"
-        return ServiceError(.invalidConfiguration, "file '\(path)' cannot be read: \(reason)")
+        return Failure(message: "the \(what) cannot be read: \(reason)")
     }
 }

@@ -5,11 +5,14 @@ internal import Synchronization
 ///
 /// A reading is taken over as a whole or not at all. It is refused where anything in it is wrong, also an option that
 /// could not change, or where a manager objects (``Manager/checkConfiguration(_:)``). Of one that is taken over, the options
-/// that are marked mutable get their new values; the others keep theirs until the program starts again.
+/// that are marked mutable get their new values; the others keep theirs until the program starts again. After that every
+/// manager is told to begin afresh (``Manager/reset()``), whether anything has changed or not.
+///
+/// A manager of a backend sees the configuration of its backend, and the changes that concern it.
 public final class LiveConfiguration: Sendable {
     private struct State {
         var configuration: ServiceConfiguration
-        var managers: [any Manager] = []
+        var managers: [(manager: any Manager, backend: String?)] = []
         /// Comes when the reading that is going on is through.
         var reading: Eventual<Void>?
     }
@@ -20,15 +23,15 @@ public final class LiveConfiguration: Sendable {
     ///
     /// - Parameter configuration: What was read when the program started.
     public init(_ configuration: ServiceConfiguration) {
-        self.state = Mutex(State(configuration: configuration))
+        self.state = Mutex(State(configuration: configuration.view(ofBackend: nil)))
     }
 
     /// What is in force.
     public var current: ServiceConfiguration { self.state.withLock(\.configuration) }
 
     /// Asks a manager from now on, before and after a change.
-    func add(_ manager: any Manager) {
-        self.state.withLock { $0.managers.append(manager) }
+    func add(_ manager: any Manager, backend: String?) {
+        self.state.withLock { $0.managers.append((manager, backend)) }
     }
 
     /// Reads the configuration again and takes it over, or leaves everything as it is.
@@ -45,10 +48,15 @@ public final class LiveConfiguration: Sendable {
             done.fulfil()
         }
         let present = self.current
-        let (configuration, changes) = present.taking(try present.readAgain())
-        guard changes.contains(where: \.isTakenOver) else { return changes }
-        let managers = self.state.withLock(\.managers)
-        for manager in managers {
+        let (configuration, changes) = try present.taking(try present.readAgain())
+        let taken = changes.filter(\.isTakenOver)
+        let managers = self.state.withLock(\.managers).map { manager, backend in
+            (
+                manager: manager, configuration: configuration.view(ofBackend: backend),
+                changes: configuration.concerning(backend, taken)
+            )
+        }
+        for (manager, configuration, changes) in managers where !changes.isEmpty {
             do {
                 try await manager.checkConfiguration(configuration)
             } catch let error as ServiceError {
@@ -62,9 +70,10 @@ public final class LiveConfiguration: Sendable {
             }
         }
         self.state.withLock { $0.configuration = configuration }
-        for manager in managers {
-            await manager.configurationDidChange(configuration, changes: changes.filter(\.isTakenOver))
+        for (manager, configuration, changes) in managers where !changes.isEmpty {
+            await manager.configurationDidChange(configuration, changes: changes)
         }
+        for (manager, _, _) in managers { await manager.reset() }
         return changes
     }
 

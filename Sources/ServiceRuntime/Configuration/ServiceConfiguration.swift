@@ -1,12 +1,11 @@
-internal import Configuration
 public import Messaging
 
-/// The values of a program's options: from the command line, else the environment, else a file, else their defaults.
+/// The values of a program's options: from the command line, else the environment, else files, else their defaults.
 ///
 /// ```swift
 /// let configuration = try ServiceConfiguration(
 ///     options: ServiceConfiguration.standardOptions + [ServiceOption.volumesDirectory],
-///     overrides: ["host": "node-1"], file: "/etc/steward/volume.json")
+///     overrides: ["host": "node-1"], files: ["/etc/steward/volume.yaml"])
 /// let interval = configuration[.reportInterval]
 /// ```
 public struct ServiceConfiguration: Sendable {
@@ -20,6 +19,7 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Duration>.rpcResponseTimeout,
         ServiceOption<Duration>.reportInterval,
         ServiceOption.logLevel,
+        ServiceOption<Bool>.debug,
         ServiceOption<Duration>.gracefulShutdownTimeout,
         ServiceOption<Int>.executorThreadPoolSize,
         ServiceOption<Int>.rpcPrefetch,
@@ -29,27 +29,22 @@ public struct ServiceConfiguration: Sendable {
 
     /// The declared options, in their order.
     public let options: [any ServiceOptionDeclaration]
-    private var values: [String: any ServiceOptionValue]
+    /// What is worth a word: names that are not known in files of OpenStack's, deprecated ones, what has no effect.
+    public internal(set) var warnings: [ConfigurationProblem] = []
+    /// The backend whose values these are; `nil` where they are the program's.
+    public internal(set) var backendName: String?
+
+    var values: [ServiceOptionName: any ServiceOptionValue]
+    var backends: [String: ConfigurationReading.Backend] = [:]
+    private var given: Set<ServiceOptionName> = []
     /// Where the values came from; `nil` where nothing was read.
-    private let sources: Sources?
-
-    /// Where values come from, to be asked again.
-    ///
-    /// There are secrets among them as they were given, so `dump` finds nothing.
-    private struct Sources: Sendable, CustomReflectable {
-        var customMirror: Mirror { Mirror(self, children: [:]) }
-
-        let defaults: [String: String]
-        let overrides: [String: String]
-        let environment: [String: String]?
-        let file: String?
-    }
+    private let sources: ConfigurationSources?
 
     /// The standard options with their defaults; neither environment nor file is read.
     public init() {
         self.options = Self.standardOptions
         self.sources = nil
-        self.values = Dictionary(uniqueKeysWithValues: Self.standardOptions.map { ($0.name, $0.reader.fallback) })
+        self.values = Dictionary(uniqueKeysWithValues: self.options.map { ($0.fullName, $0.reader.fallback) })
     }
 
     /// Reads the values of options.
@@ -58,137 +53,170 @@ public struct ServiceConfiguration: Sendable {
     ///   - options: What may be configured; the standard options by default. Two of one name are a programmer's mistake
     ///     and trap.
     ///   - defaults: Other defaults than the options' own, as texts by name, such as a program's own topic.
-    ///   - overrides: What the command line says, as texts by name.
+    ///   - overrides: What the command line says, as texts by name; `section.name` outside of `DEFAULT`.
     ///   - environment: The environment; `nil`, the default, for that of the process.
-    ///   - file: The path of a JSON file with one object of values by name; none by default.
-    /// - Throws: `invalidConfiguration`, naming the option and where its value came from: a value that does not fit, a
-    ///   name that is not declared, a file that cannot be read.
+    ///   - files: The paths of files; a later one goes before an earlier one. None by default.
+    ///   - directories: Directories whose files are read in the order of their names, after the other files.
+    ///   - formats: What files may be written in; JSON and oslo's INI by default.
+    /// - Throws: `invalidConfiguration`, with everything that is wrong, each with its place: values that do not fit, names
+    ///   that are not declared, files that cannot be read.
     public init(
         options: [any ServiceOptionDeclaration] = standardOptions,
         defaults: [String: String] = [:],
         overrides: [String: String] = [:],
         environment: [String: String]? = nil,
-        file: String? = nil
+        files: [String] = [],
+        directories: [String] = [],
+        formats: [ConfigurationFormat] = [.json, .ini]
     ) throws(ServiceError) {
-        let byName = Dictionary(options.map { ($0.name, $0) }) { one, _ in
-            preconditionFailure("option '\(one.name)' is declared twice")
-        }
-        let variables =
-            environment.map { EnvironmentVariablesProvider(environmentVariables: $0) } ?? EnvironmentVariablesProvider()
-        var layers: [(source: @Sendable (String) -> String, provider: any ConfigProvider)] = [
-            ({ _ in "the command line" }, try Self.provider(overrides, of: byName, from: "the command line")),
-            ({ "environment variable STEWARD_\($0.uppercased())" }, variables.prefixKeys(with: "steward")),
-        ]
-        if let file {
-            let texts = try ConfigurationFile.read(file, options: byName)
-            layers.append(({ _ in "file '\(file)'" }, try Self.provider(texts, of: byName, from: "file '\(file)'")))
-        }
-        layers.append(
-            ({ _ in "the program's defaults" }, try Self.provider(defaults, of: byName, from: "the program's defaults"))
+        try self.init(
+            options: options,
+            ConfigurationSources(
+                defaults: defaults,
+                overrides: overrides,
+                environment: environment,
+                files: files,
+                directories: directories,
+                formats: formats
+            )
         )
-
-        var values: [String: any ServiceOptionValue] = [:]
-        for option in options {
-            values[option.name] = try Self.value(of: option, in: layers)
-        }
-        self.options = options
-        self.values = values
-        self.sources = Sources(defaults: defaults, overrides: overrides, environment: environment, file: file)
     }
 
-    /// Reads all values again from where they came, the file among it.
+    private init(options: [any ServiceOptionDeclaration], _ sources: ConfigurationSources) throws(ServiceError) {
+        let reading = ConfigurationReading(options, sources)
+        let errors = reading.problems.filter(\.isError)
+        guard errors.isEmpty else {
+            throw ServiceError(.invalidConfiguration, errors.map(\.description).joined(separator: "; "))
+        }
+        self.options = options
+        self.sources = sources
+        self.warnings = reading.problems
+        self.values = reading.values
+        self.given = reading.given
+        self.backends = reading.backends
+    }
+
+    /// Everything that is wrong with a configuration, or worth a word, errors first where they are in one file.
+    ///
+    /// - Parameters:
+    ///   - options: What may be configured.
+    ///   - overrides: What the command line says.
+    ///   - environment: The environment; `nil`, the default, for that of the process.
+    ///   - files: The paths of files.
+    ///   - directories: Directories with files.
+    ///   - formats: What files may be written in.
+    /// - Returns: The problems, by place.
+    public static func problems(
+        options: [any ServiceOptionDeclaration],
+        overrides: [String: String] = [:],
+        environment: [String: String]? = nil,
+        files: [String],
+        directories: [String] = [],
+        formats: [ConfigurationFormat] = [.json, .ini]
+    ) -> [ConfigurationProblem] {
+        let reading = ConfigurationReading(
+            options,
+            ConfigurationSources(
+                overrides: overrides,
+                environment: environment,
+                files: files,
+                directories: directories,
+                formats: formats
+            )
+        )
+        let missing = reading.backends.filter { !$0.value.hasSection }.keys.sorted().map { name in
+            ConfigurationProblem(.invalid, at: ConfigurationPlace("enabled_backends"), Self.noSection(name))
+        }
+        return (reading.problems + missing).enumerated().sorted { one, other in
+            let (left, right) = (one.element.place, other.element.place)
+            if left.name != right.name { return left.name < right.name }
+            return (left.line ?? 0, one.offset) < (right.line ?? 0, other.offset)
+        }.map(\.element)
+    }
+
+    /// Reads all values again from where they came, the files among it.
     ///
     /// - Returns: What is configured now; this value stays as it is.
     /// - Throws: `invalidConfiguration`, as the first reading.
     public func readAgain() throws(ServiceError) -> ServiceConfiguration {
         guard let sources = self.sources else { return self }
-        return try ServiceConfiguration(
-            options: self.options,
-            defaults: sources.defaults,
-            overrides: sources.overrides,
-            environment: sources.environment,
-            file: sources.file
-        )
-    }
-
-    /// This configuration with the mutable options of a later reading, and in what the two readings differ.
-    func taking(
-        _ later: ServiceConfiguration
-    ) -> (configuration: ServiceConfiguration, changes: [ServiceOptionChange]) {
-        var result = self
-        var changes: [ServiceOptionChange] = []
-        for option in self.options {
-            guard let old = self.values[option.name], let new = later.values[option.name],
-                !option.reader.areEqual(old, new)
-            else { continue }
-            changes.append(
-                ServiceOptionChange(
-                    name: option.name,
-                    old: old.optionJSON,
-                    new: new.optionJSON,
-                    isTakenOver: option.isMutable
-                )
-            )
-            if option.isMutable { result.values[option.name] = new }
-        }
-        return (result, changes)
+        return try ServiceConfiguration(options: self.options, sources)
     }
 
     /// The value of a declared option; one that was not declared is a programmer's mistake and traps.
     public subscript<Value>(option: ServiceOption<Value>) -> Value {
-        guard let value = self.values[option.name] as? Value else {
-            preconditionFailure("option '\(option.name)' is not among the declared options of this configuration")
+        let backend = option.isPerBackend ? self.backendName.flatMap { self.backends[$0]?.values[option.name] } : nil
+        guard let value = (backend ?? self.values[option.fullName]) as? Value else {
+            preconditionFailure("option '\(option.fullName)' is not among the declared options of this configuration")
         }
         return value
     }
 
-    /// All declared options with their values, as the RPC method `service_config` answers them; secrets are masked.
-    public var report: JSONValue {
-        .object(self.values.mapValues(\.optionJSON))
+    /// Whether somebody gave a value; for a backend's option, whether the backend's own section did.
+    ///
+    /// - Parameter option: A declared option.
+    /// - Returns: Whether the value is not merely the default, or what all backends have.
+    public func isSet<Value>(_ option: ServiceOption<Value>) -> Bool {
+        guard let backendName, option.isPerBackend else { return self.given.contains(option.fullName) }
+        return self.backends[backendName]?.own.contains(option.name) == true
     }
 
-    /// A line for each option: its name, what its values look like, the default, what it is for.
+    /// The names of the enabled backends, each once; empty where the program has none.
+    public var enabledBackends: [String] {
+        let names = self.values[ServiceOption<[String]>.enabledBackends.fullName] as? [String] ?? []
+        var seen: Set<String> = []
+        return names.filter { seen.insert(ServiceOptionName.normal($0)).inserted }
+    }
+
+    /// The configuration of a backend.
+    ///
+    /// Options that each backend may have for itself (``ServiceOption/perBackend()``) come from the section of its name,
+    /// else from `[backend_defaults]`, else they are the program's; all others are the program's.
+    ///
+    /// - Parameter name: One of ``enabledBackends``.
+    /// - Returns: The same options, with the backend's values.
+    /// - Throws: `invalidConfiguration` where there is no section of that name, or the backend is not enabled.
+    public func backend(_ name: String) throws(ServiceError) -> ServiceConfiguration {
+        let section = ServiceOptionName.normal(name)
+        guard let backend = self.backends[section] else {
+            throw ServiceError(.invalidConfiguration, "backend '\(name)' is not among enabled_backends")
+        }
+        guard backend.hasSection else { throw ServiceError(.invalidConfiguration, Self.noSection(name)) }
+        var configuration = self
+        configuration.backendName = section
+        return configuration
+    }
+
+    static func noSection(_ name: String) -> String {
+        "backend '\(name)' is enabled, but there is no section [\(name)]"
+    }
+
+    /// All declared options with their values, as the RPC method `service_config` answers them; secrets are masked.
+    ///
+    /// What does not stand in `DEFAULT` is in an object of its section's name, and so are the values of backends.
+    public var report: JSONValue {
+        var report: [String: JSONValue] = [:]
+        var sections: [String: [String: JSONValue]] = [:]
+        for (name, value) in self.values {
+            if name.section == ServiceOptionName.defaultSection {
+                report[name.name] = value.optionJSON
+            } else {
+                sections[name.section, default: [:]][name.name] = value.optionJSON
+            }
+        }
+        for (name, backend) in self.backends where backend.hasSection {
+            sections[name, default: [:]].merge(backend.values.mapValues(\.optionJSON)) { $1 }
+        }
+        report.merge(sections.mapValues { .object($0) }) { option, _ in option }
+        return .object(report)
+    }
+
+    /// A line for each option of the section `DEFAULT`: its name, what its values look like, the default, what it is for.
     public static func help(for options: [any ServiceOptionDeclaration] = standardOptions) -> String {
-        options.map { option in
-            "  \(option.name): \(option.help) (\(option.kind); default \(option.shownDefault)"
+        options.filter { $0.section == ServiceOptionName.defaultSection }.map { option in
+            "  \(option.name): \(option.help) (\(option.wanted); default \(option.sampleText ?? "\(option.shownDefault)")"
                 + (option.isMutable ? "; may change while the program runs)" : ")")
         }.joined(separator: "\n")
-    }
-
-    private static func provider(
-        _ texts: [String: String],
-        of options: [String: any ServiceOptionDeclaration],
-        from source: String
-    ) throws(ServiceError) -> InMemoryProvider {
-        for name in texts.keys.sorted() where options[name] == nil {
-            throw ServiceError(.invalidConfiguration, "\(source) has an option '\(name.prefix(100))' that is not known")
-        }
-        let values = texts.map { name, text in
-            (AbsoluteConfigKey([name]), ConfigValue(.string(text), isSecret: options[name]?.isSecret ?? true))
-        }
-        return InMemoryProvider(name: source, values: Dictionary(uniqueKeysWithValues: values))
-    }
-
-    private static func value(
-        of option: any ServiceOptionDeclaration,
-        in layers: [(source: @Sendable (String) -> String, provider: any ConfigProvider)]
-    ) throws(ServiceError) -> any ServiceOptionValue {
-        for layer in layers {
-            let content: ConfigContent?
-            do {
-                content = try layer.provider.value(forKey: AbsoluteConfigKey([option.name]), type: .string).value?
-                    .content
-            } catch {
-                throw ServiceError(
-                    .invalidConfiguration,
-                    "option '\(option.name)' from \(layer.source(option.name)) cannot be read",
-                    cause: error
-                )
-            }
-            guard case .string(let text) = content else { continue }
-            return try option.reader.read(text, layer.source(option.name))
-        }
-        return option.reader.fallback
     }
 }
 

@@ -4,6 +4,7 @@ extension ServiceOption where Value == String {
     /// `host`: the name under which this host is addressed and reports; the machine's name by default.
     public static var host: Self {
         Self("host", default: HostName.current, help: "the name of this host", rejecting: whenEmpty)
+            .sampled(as: "the machine's name")
     }
 
     /// `control_exchange`: the exchange of all topics; `openstack` by default.
@@ -40,7 +41,7 @@ extension ServiceOption where Value == Secret {
 extension ServiceOption where Value == Duration {
     /// `rpc_response_timeout`: how long a call may take; 60 s by default.
     public static var rpcResponseTimeout: Self {
-        Self("rpc_response_timeout", default: .seconds(60), help: "how long a call may take", rejecting: unlessPositive)
+        Self("rpc_response_timeout", default: .seconds(60), in: shortest..., help: "how long a call may take")
     }
 
     /// `report_interval`: how often a host reports its capabilities; every 60 s by default.
@@ -48,8 +49,8 @@ extension ServiceOption where Value == Duration {
         Self(
             "report_interval",
             default: .seconds(60),
-            help: "how often capabilities are reported",
-            rejecting: unlessPositive
+            in: shortest...,
+            help: "how often capabilities are reported"
         )
     }
 
@@ -58,30 +59,34 @@ extension ServiceOption where Value == Duration {
         Self(
             "graceful_shutdown_timeout",
             default: .seconds(60),
+            in: .zero...,
             help: "how long running work may take at a stop; 0 for as long as it takes"
-        ) { $0 < .zero ? "must not be negative" : nil }
+        )
     }
 
-    private static var unlessPositive: @Sendable (Duration) -> String? {
-        { $0 > .zero ? nil : "must be positive" }
-    }
+    /// The least time that a limit or an interval may be: a millisecond.
+    static var shortest: Duration { .milliseconds(1) }
 }
 
 extension ServiceOption where Value == Int {
     /// `executor_thread_pool_size`: how many requests are served at the same time; 64 by default.
     public static var executorThreadPoolSize: Self {
-        Self("executor_thread_pool_size", default: 64, help: "how many requests run at once", rejecting: unlessCount)
+        Self(
+            "executor_thread_pool_size",
+            default: 64,
+            in: counts,
+            help: "how many requests run at once",
+            deprecated: ["rpc_thread_pool_size"]
+        )
     }
 
     /// `rpc_prefetch`: how many requests each queue hands out ahead of their start; 64 by default.
     public static var rpcPrefetch: Self {
-        Self("rpc_prefetch", default: 64, help: "how many requests are taken ahead", rejecting: unlessCount)
+        Self("rpc_prefetch", default: 64, in: counts, help: "how many requests are taken ahead")
     }
 
-    private static var unlessCount: @Sendable (Int) -> String? {
-        // AMQP counts prefetched messages in 16 bits.
-        { (1...65535).contains($0) ? nil : "must be between 1 and 65535" }
-    }
+    /// AMQP counts prefetched messages in 16 bits.
+    private static var counts: ClosedRange<Int> { 1...65535 }
 }
 
 extension ServiceOption where Value == Bool {
@@ -104,6 +109,34 @@ extension ServiceOption where Value == Logger.Level {
     ///
     /// A running program takes a new value over.
     public static var logLevel: Self {
-        Self("log_level", default: .info, help: "the least important messages that are logged").mutable()
+        Self(
+            "log_level",
+            default: .info,
+            choices: Logger.Level.allCases,
+            help: "the least important messages that are logged"
+        ).mutable()
+    }
+}
+
+extension ServiceOption where Value == Bool {
+    /// `debug`: whether everything from `debug` on is logged, whatever `log_level` says; not by default.
+    ///
+    /// A running program takes a new value over.
+    public static var debug: Self {
+        Self("debug", default: false, help: "whether everything from debug on is logged").mutable()
+    }
+}
+
+extension ServiceOption where Value == [String] {
+    /// `enabled_backends`: the backends that the program runs, each with a section of its name; none by default.
+    public static var enabledBackends: Self {
+        Self("enabled_backends", default: [], help: "the backends, each with a section of its name")
+    }
+}
+
+extension ServiceConfiguration {
+    /// The least important messages that are logged, from `log_level` and `debug`.
+    public var logLevel: Logger.Level {
+        self[.debug] ? min(.debug, self[ServiceOption.logLevel]) : self[ServiceOption.logLevel]
     }
 }

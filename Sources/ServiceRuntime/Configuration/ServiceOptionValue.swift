@@ -15,11 +15,17 @@ public protocol ServiceOptionValue: Sendable, Equatable {
     /// The value as `service_config` answers it; a secret masks itself.
     var optionJSON: JSONValue { get }
 
+    /// The text that ``init(optionText:)`` reads as this value; a secret's own.
+    var optionText: String { get }
+
     /// Whether the value must not be shown, not even in an error about it.
     static var isSecret: Bool { get }
 }
 
 extension ServiceOptionValue {
+    /// What ``optionJSON`` holds, without quotes.
+    public var optionText: String { self.optionJSON.shownText }
+
     /// Only ``Secret`` is one.
     public static var isSecret: Bool { false }
 }
@@ -95,8 +101,8 @@ extension Duration: ServiceOptionValue {
 }
 
 extension Logger.Level: ServiceOptionValue {
-    /// One of the levels.
-    public static var optionKind: String { "one of " + Self.allCases.map(\.rawValue).joined(separator: ", ") }
+    /// A level.
+    public static var optionKind: String { "a level" }
     /// Reads a level's name.
     public init?(optionText: String) { self.init(rawValue: optionText.lowercased()) }
     /// Takes a string.
@@ -116,6 +122,61 @@ extension Secret: ServiceOptionValue {
     public static func optionText(from json: JSONValue) -> String? { json.stringValue }
     /// The mask.
     public var optionJSON: JSONValue { .string(self.masked) }
+    /// The secret itself.
+    public var optionText: String { self.reveal() }
     /// It is.
     public static var isSecret: Bool { true }
+}
+
+extension Array: ServiceOptionValue where Element: ServiceOptionValue {
+    /// Several of the elements' kind, between commas.
+    public static var optionKind: String { "a list, between commas, each \(Element.optionKind)" }
+    /// Reads what stands between commas; white space around an element does not count, and neither does a comma at the end.
+    public init?(optionText: String) {
+        var parts = optionText.split(separator: ",", omittingEmptySubsequences: false).map(\.trimmed)
+        while parts.last?.isEmpty == true { parts.removeLast() }
+        self = []
+        for part in parts {
+            guard let element = Element(optionText: part) else { return nil }
+            self.append(element)
+        }
+    }
+    /// Takes an array, and also the text that stands for one.
+    public static func optionText(from json: JSONValue) -> String? {
+        guard case .array(let elements) = json else { return json.stringValue }
+        let texts = elements.compactMap { Element.optionText(from: $0) }
+        // An element with a comma in it would be taken for two.
+        guard texts.count == elements.count, !texts.contains(where: { $0.contains(",") }) else { return nil }
+        return texts.joined(separator: ",")
+    }
+    /// An array.
+    public var optionJSON: JSONValue { .array(self.map(\.optionJSON)) }
+    /// The elements between commas.
+    public var optionText: String { self.map(\.optionText).joined(separator: ",") }
+    /// Whether its elements are secret.
+    public static var isSecret: Bool { Element.isSecret }
+}
+
+extension Optional: ServiceOptionValue where Wrapped: ServiceOptionValue {
+    /// What the value looks like if there is one.
+    public static var optionKind: String { Wrapped.optionKind }
+    /// Reads a value; an empty text is none.
+    public init?(optionText: String) {
+        guard !optionText.isEmpty else {
+            self = .none
+            return
+        }
+        guard let value = Wrapped(optionText: optionText) else { return nil }
+        self = .some(value)
+    }
+    /// Takes what the value takes, and null.
+    public static func optionText(from json: JSONValue) -> String? {
+        json == .null ? "" : Wrapped.optionText(from: json)
+    }
+    /// The value, or null.
+    public var optionJSON: JSONValue { self?.optionJSON ?? .null }
+    /// The value's text, or none.
+    public var optionText: String { self?.optionText ?? "" }
+    /// Whether the value would be secret.
+    public static var isSecret: Bool { Wrapped.isSecret }
 }

@@ -1,6 +1,7 @@
 public import Logging
 public import Messaging
 public import ServiceLifecycle
+internal import Synchronization
 internal import UnixSignals
 
 /// Runs the services of a program from its start to its exit code.
@@ -9,7 +10,7 @@ internal import UnixSignals
 /// let launcher = ServiceLauncher(
 ///     "volume-worker", options: ServiceConfiguration.standardOptions + VolumeOptions.all,
 ///     defaults: ["topic": "cinder-volume"])
-/// let end = await launcher.run(overrides: ["host": "node-1"], configurationFile: path) { configuration, logger in
+/// let end = await launcher.run(overrides: ["host": "node-1"], files: [path]) { configuration, logger in
 ///     try await openTransport(configuration, logger)
 /// } services: { context in
 ///     [ManagerService(VolumeManager(context), in: context)]
@@ -32,6 +33,8 @@ public struct ServiceLauncher: Sendable {
     public let options: [any ServiceOptionDeclaration]
     /// Other defaults than the options' own.
     public let defaults: [String: String]
+    /// What configuration files may be written in.
+    public let formats: [ConfigurationFormat]
 
     /// Creates a launcher.
     ///
@@ -39,14 +42,58 @@ public struct ServiceLauncher: Sendable {
     ///   - name: The program's name.
     ///   - options: What can be configured; the standard options by default.
     ///   - defaults: Other defaults than the options' own, as texts by name, such as the program's topic.
+    ///   - formats: What configuration files may be written in; JSON and oslo's INI by default.
     public init(
         _ name: String,
         options: [any ServiceOptionDeclaration] = ServiceConfiguration.standardOptions,
-        defaults: [String: String] = [:]
+        defaults: [String: String] = [:],
+        formats: [ConfigurationFormat] = [.json, .ini]
     ) {
         self.name = name
         self.options = options
         self.defaults = defaults
+        self.formats = formats
+    }
+
+    /// The same launcher with more that can be configured, and more ways to write it.
+    ///
+    /// - Parameters:
+    ///   - options: Further options, such as those of a transport.
+    ///   - formats: Further formats of configuration files.
+    /// - Returns: A copy that knows them too.
+    public func adding(
+        options: [any ServiceOptionDeclaration] = [],
+        formats: [ConfigurationFormat] = []
+    ) -> ServiceLauncher {
+        ServiceLauncher(
+            self.name,
+            options: self.options + options,
+            defaults: self.defaults,
+            formats: self.formats + formats
+        )
+    }
+
+    /// Reads the program's configuration, the environment of the process among its sources.
+    ///
+    /// - Parameters:
+    ///   - overrides: What the command line says, as texts by option name.
+    ///   - files: The paths of configuration files.
+    ///   - directories: Directories with configuration files.
+    /// - Returns: What is configured.
+    /// - Throws: `invalidConfiguration`, with everything that is wrong.
+    public func configuration(
+        overrides: [String: String] = [:],
+        files: [String] = [],
+        directories: [String] = []
+    ) throws(ServiceError) -> ServiceConfiguration {
+        try ServiceConfiguration(
+            options: self.options,
+            defaults: self.defaults,
+            overrides: overrides,
+            files: files,
+            directories: directories,
+            formats: self.formats
+        )
     }
 
     /// Reads the configuration, sets up logging to standard error, opens the transport, runs the services until they end
@@ -57,31 +104,28 @@ public struct ServiceLauncher: Sendable {
     ///
     /// - Parameters:
     ///   - overrides: What the command line says, as texts by option name.
-    ///   - configurationFile: The path of the configuration file, if there is one.
+    ///   - files: The paths of configuration files; a later one goes before an earlier one.
+    ///   - directories: Directories with configuration files, read in the order of their names after the others.
     ///   - transport: Opens the transport; the launcher closes it.
     ///   - services: Makes the services; an error here ends the program like an error of a service.
     /// - Returns: How the program ended; why is in the log.
     public func run(
         overrides: [String: String] = [:],
-        configurationFile: String? = nil,
+        files: [String] = [],
+        directories: [String] = [],
         transport: (ServiceConfiguration, Logger) async throws -> any Transport,
         services: (ManagerContext) async throws -> [any Service]
     ) async -> ServiceExit {
         let configuration: ServiceConfiguration
         do {
-            configuration = try ServiceConfiguration(
-                options: self.options,
-                defaults: self.defaults,
-                overrides: overrides,
-                file: configurationFile
-            )
+            configuration = try self.configuration(overrides: overrides, files: files, directories: directories)
         } catch {
             // There is no log yet, as its level is part of the configuration.
             StandardError.print("\(self.name): \(error.message)\n")
             return .forError(error)
         }
         ProcessSignals.ignoreFailedWrites()
-        let level = SharedLogLevel(configuration[.logLevel])
+        let level = SharedLogLevel(configuration.logLevel)
         LoggingSystem.bootstrap { label in
             SharedLevelLogHandler(StreamLogHandler.standardError(label: label), level: level)
         }
@@ -102,7 +146,7 @@ public struct ServiceLauncher: Sendable {
         )
     }
 
-    /// What ``run(overrides:configurationFile:transport:services:)`` does after logging is set up.
+    /// What ``run(overrides:files:directories:transport:services:)`` does after logging is set up.
     ///
     /// `signals` reports each signal until it is cancelled. It is started with the services: a signal that comes before,
     /// while there is nothing to be ended with grace, ends the process as it does any other.
@@ -117,6 +161,8 @@ public struct ServiceLauncher: Sendable {
         services makeServices: (ManagerContext) async throws -> [any Service]
     ) async -> ServiceExit {
         logger.info("starting", metadata: ["host": "\(configuration[.host])", "configuration": "\(configuration)"])
+        var notices = ConfigurationNotices()
+        notices.log(configuration.warnings, to: logger)
         let transport: any Transport
         do {
             transport = try await openTransport(configuration, logger)
@@ -130,8 +176,9 @@ public struct ServiceLauncher: Sendable {
             let live = context.liveConfiguration
             // Not awaited: a manager that does not come to an end with its configuration must not keep the process from its
             // own.
+            let told = Mutex(notices)
             let reloading = Task {
-                await hangups { await self.readAgain(live, level: level, logger: logger) }
+                await hangups { await self.readAgain(live, level: level, told: told, logger: logger) }
             }
             defer { reloading.cancel() }
             let run = ServiceRun(
@@ -151,14 +198,21 @@ public struct ServiceLauncher: Sendable {
     }
 
     /// Reads the configuration again and says what became of it.
-    private func readAgain(_ live: LiveConfiguration, level: SharedLogLevel, logger: Logger) async {
+    private func readAgain(
+        _ live: LiveConfiguration,
+        level: SharedLogLevel,
+        told: borrowing Mutex<ConfigurationNotices>,
+        logger: Logger
+    ) async {
         do {
             let changes = try await live.readAgain()
-            level.set(live.current[.logLevel])
-            var metadata: Logger.Metadata = ["changes": "\(changes.filter(\.isTakenOver))"]
-            let waiting = changes.filter { !$0.isTakenOver }
-            if !waiting.isEmpty { metadata["needs a restart"] = "\(waiting)" }
-            logger.notice("configuration is read again", metadata: metadata)
+            let configuration = live.current
+            level.set(configuration.logLevel)
+            logger.notice("configuration is read again", metadata: ["changes": "\(changes.filter(\.isTakenOver))"])
+            told.withLock { notices in
+                notices.log(configuration.warnings, to: logger)
+                notices.log(waiting: changes.filter { !$0.isTakenOver }, to: logger)
+            }
         } catch {
             logger.error("configuration is refused and stays as it was", metadata: ["error": "\(error)"])
         }

@@ -73,6 +73,12 @@ public protocol Manager: Sendable {
     ///   - configuration: What is in force from now on.
     ///   - changes: Which of the mutable options differ, never none.
     func configurationDidChange(_ configuration: ServiceConfiguration, changes: [ServiceOptionChange]) async
+
+    /// Begins afresh with what the program has been told to read again; does nothing by default.
+    ///
+    /// After each SIGHUP whose configuration was taken over, also where nothing has changed in it, and after
+    /// ``configurationDidChange(_:changes:)``: the moment to let go of what was learned of others, such as their versions.
+    func reset() async
 }
 
 extension Manager {
@@ -102,6 +108,9 @@ extension Manager {
 
     /// Does nothing.
     public func configurationDidChange(_ configuration: ServiceConfiguration, changes: [ServiceOptionChange]) async {}
+
+    /// Does nothing.
+    public func reset() async {}
 
     /// Runs once what is due, each task beside the others, and waits for all of them: oslo's `run_periodic_tasks`.
     ///

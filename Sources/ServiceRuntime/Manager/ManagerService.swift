@@ -94,7 +94,7 @@ public final class ManagerService: Service {
                 logger: logger
             )
         }
-        self.liveConfiguration.add(manager)
+        self.liveConfiguration.add(manager, backend: configuration.backendName)
     }
 
     /// Creates a service from what the program has; its topic is the option `topic`.

@@ -12,6 +12,7 @@ public enum VolumeWorker {
         topic: VolumeRPC.defaultTopic,
         [
             ServiceOption<Duration>.startTimeout,
+            ServiceOption<[String]>.enabledBackends,
             ServiceOption<String>.statePath,
             ServiceOption<String>.volumeBackendName,
             ServiceOption<Double>.maximumCapacity,

@@ -5,14 +5,14 @@ extension ServiceOption where Value == String {
     public static var statePath: Self {
         Self("state_path", default: "/var/lib/steward", help: "the directory of the worker's volumes and database") {
             $0.isEmpty ? "must not be empty" : nil
-        }
+        }.perBackend()
     }
 
     /// `volume_backend_name`: a name that schedulers may require; `directory` by default.
     public static var volumeBackendName: Self {
         Self("volume_backend_name", default: "directory", help: "the name of the backend and of its pool") {
             $0.isEmpty ? "must not be empty" : nil
-        }
+        }.perBackend()
     }
 
     /// `volume_topic`: where a scheduler finds the volume workers; `cinder-volume` by default.
@@ -26,19 +26,25 @@ extension ServiceOption where Value == String {
 extension ServiceOption where Value == Double {
     /// `max_capacity_gb`: the most that all volumes of a worker may have together; 0, the default, for the file system's.
     public static var maximumCapacity: Self {
-        Self("max_capacity_gb", default: 0, help: "the most GiB for all volumes; 0 for all of the file system") {
-            // 2^33 GiB are the 8 EiB that a file system can count.
-            (0..<8_589_934_592).contains($0) ? nil : "must be 0 or more, and less than 2^33"
-        }.mutable()
+        Self(
+            "max_capacity_gb",
+            default: 0,
+            // Below 2^33 GiB: the 8 EiB that a file system can count.
+            in: 0...8_589_934_591,
+            help: "the most GiB for all volumes; 0 for all of the file system"
+        ).mutable().perBackend()
     }
 }
 
 extension ServiceOption where Value == Int {
     /// `reserved_percentage`: how much of the capacity is kept back; nothing by default.
     public static var reservedPercentage: Self {
-        Self("reserved_percentage", default: 0, help: "how much of the capacity is kept back, in per cent") {
-            (0...100).contains($0) ? nil : "must be between 0 and 100"
-        }.mutable()
+        Self(
+            "reserved_percentage",
+            default: 0,
+            in: 0...100,
+            help: "how much of the capacity is kept back, in per cent"
+        ).mutable().perBackend()
     }
 }
 
@@ -49,8 +55,9 @@ extension ServiceOption where Value == Duration {
         Self(
             "start_timeout",
             default: .seconds(30),
+            in: .zero...,
             help: "how long a start waits for the broker; 0 for as long as it takes"
-        ) { $0 < .zero ? "must not be negative" : nil }
+        )
     }
 
     /// `service_down_time`: after how long without a report a host gets no more volumes; 60 s by default.
@@ -58,15 +65,19 @@ extension ServiceOption where Value == Duration {
         Self(
             "service_down_time",
             default: .seconds(60),
+            in: .milliseconds(1)...,
             help: "after how long without a report a host gets no more volumes"
-        ) { $0 > .zero ? nil : "must be positive" }.mutable()
+        ).mutable()
     }
 
     /// `driver_time_limit`: how long a call of the driver may take before it fails; 60 s by default.
     public static var driverTimeLimit: Self {
-        Self("driver_time_limit", default: .seconds(60), help: "how long a call of the driver may take") {
-            $0 > .zero ? nil : "must be positive"
-        }
+        Self(
+            "driver_time_limit",
+            default: .seconds(60),
+            in: .milliseconds(1)...,
+            help: "how long a call of the driver may take"
+        ).perBackend()
     }
 }
 
