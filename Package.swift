@@ -143,7 +143,6 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
-            resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),
         // Beside the runtime, as the reader of YAML brings in Foundation.
@@ -174,6 +173,15 @@ let package = Package(
                 "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging,
                 argumentParser,
             ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "WorkerCommandTests",
+            dependencies: [
+                "AMQPClient", "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService",
+                "WorkerCommand", logging,
+            ],
+            resources: [.copy("Fixtures")],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -144,7 +144,7 @@ struct TransportURLParser {
 
     /// The options, checked; an option without a value counts as not set, repeated ones are joined (wire contract 5.6).
     ///
-    /// - Parameter defaults: What holds where the URL itself says nothing.
+    /// `defaults` are what holds where the URL itself says nothing.
     func options(defaults: [String: String]) throws(TransportURLError) -> TransportOption.Set {
         guard !self.query.contains(UInt8(ascii: "@")) else {
             throw TransportURLError(

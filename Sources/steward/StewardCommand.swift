@@ -13,6 +13,7 @@ struct StewardCommand: ParsableCommand {
             steward call|cast|fanout --url URL --topic TOPIC [OPTIONS] METHOD [ARGUMENTS]
             steward hosts|ping|info|stats --url URL --topic TOPIC [OPTIONS]
             steward dead-letters list|show|replay|drop --url URL --topic TOPIC [OPTIONS]
+            steward config sample|check [OPTIONS] [FILE ...]
             """,
         discussion: #"""
             EXAMPLES
@@ -40,6 +41,10 @@ struct StewardCommand: ParsableCommand {
                 steward dead-letters list --topic cinder-volume
                 steward dead-letters replay --topic cinder-volume --all --dry-run
 
+              See what a worker's configuration may say, and whether a file is right:
+                steward config sample --program volume-worker --format yaml
+                steward config check /etc/cinder/cinder.conf
+
             THE BROKER
               rabbit://, amqp:// or amqps://, several hosts between commas. In the
               environment, as STEWARD_URL or else AMQP_URL, it is not seen by other
@@ -55,6 +60,7 @@ struct StewardCommand: ParsableCommand {
             """#,
         subcommands: [
             Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self, DeadLetters.self,
+            Config.self,
         ]
     )
 }

@@ -4,12 +4,6 @@ import Testing
 
 @testable import ServiceRuntime
 
-#if canImport(Musl)
-    import Musl
-#elseif canImport(Glibc)
-    import Glibc
-#endif
-
 extension ServiceOption where Value == Secret {
     fileprivate static var token: Self { Self("token", default: Secret(""), help: "a token") }
 }
@@ -29,18 +23,6 @@ struct ConfigurationTests {
         ServiceConfiguration.standardOptions
         + [ServiceOption<Secret>.token, ServiceOption<Double>.ratio, ServiceOption<Bool>.verbose]
 
-    private func withFile<Value>(_ text: String, _ body: (String) throws -> Value) throws -> Value {
-        var path = Array("/tmp/steward-configuration-XXXXXX".utf8CString)
-        let descriptor = mkstemp(&path)
-        try #require(descriptor >= 0)
-        let name = String(decoding: path.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        defer { unlink(name) }
-        let bytes = Array(text.utf8)
-        #expect(write(descriptor, bytes, bytes.count) == bytes.count)
-        close(descriptor)
-        return try body(name)
-    }
-
     private func read(
         defaults: [String: String] = [:],
         overrides: [String: String] = [:],
@@ -52,7 +34,7 @@ struct ConfigurationTests {
             defaults: defaults,
             overrides: overrides,
             environment: environment,
-            file: file
+            files: file.map { [$0] } ?? []
         )
     }
 
@@ -75,7 +57,8 @@ struct ConfigurationTests {
     }
 
     @Test func `command line comes before environment before file before the program's defaults`() throws {
-        try withFile(#"{"host": "file", "topic": "file", "rpc_prefetch": 7, "report_interval": 0.5}"#) { file in
+        try withConfigurationFile(#"{"host": "file", "topic": "file", "rpc_prefetch": 7, "report_interval": 0.5}"#) {
+            file in
             let configuration = try read(
                 defaults: ["topic": "program", "scheduler_topic": "program"],
                 overrides: ["host": "command"],
@@ -95,7 +78,8 @@ struct ConfigurationTests {
             overrides: ["ratio": "0.25", "verbose": "yes", "log_level": "DEBUG", "rpc_response_timeout": "1.5"])
         #expect(text[.ratio] == 0.25 && text[.verbose] && text[.logLevel] == .debug)
         #expect(text[.rpcResponseTimeout] == .milliseconds(1500))
-        try withFile(#"{"ratio": 0, "verbose": true, "log_level": "trace", "rpc_response_timeout": 2}"#) { file in
+        try withConfigurationFile(#"{"ratio": 0, "verbose": true, "log_level": "trace", "rpc_response_timeout": 2}"#) {
+            file in
             let configuration = try read(file: file)
             #expect(configuration[.ratio] == 0 && configuration[.verbose] && configuration[.logLevel] == .trace)
             #expect(configuration[.rpcResponseTimeout] == .seconds(2))
@@ -105,11 +89,11 @@ struct ConfigurationTests {
     @Test func `a value that does not fit names the option, its source and what is wanted`() throws {
         #expect(
             try message { _ = try read(overrides: ["rpc_prefetch": "many"]) }
-                == "option 'rpc_prefetch' from the command line is 'many'; it must be a whole number"
+                == "command line: option 'rpc_prefetch' is 'many'; it must be a whole number between 1 and 65535"
         )
         #expect(
             try message { _ = try read(environment: ["STEWARD_REPORT_INTERVAL": "-1"]) }
-                == "option 'report_interval' from environment variable STEWARD_REPORT_INTERVAL is '-1'; it must be positive"
+                == "environment variable STEWARD_REPORT_INTERVAL: option 'report_interval' is '-1'; it must be at least 0.001"
         )
         #expect(try message { _ = try read(overrides: ["ratio": "1.5"]) }.hasSuffix("it must not be above 1"))
         for text in ["nan", "inf", "1e300", ""] {
@@ -119,14 +103,23 @@ struct ConfigurationTests {
 
     @Test(
         arguments: [
-            (#"{"rpc_prefetch": "64"}"#, "option 'rpc_prefetch' from file '%' is a string; it must be a whole number"),
-            (#"{"rpc_prefetch": 0}"#, "option 'rpc_prefetch' from file '%' is '0'; it must be between 1 and 65535"),
-            (#"{"rpc_prefetc": 1}"#, "file '%' has an option 'rpc_prefetc' that is not known"),
-            (#"{"host": {"name": "a"}}"#, "option 'host' from file '%' is an object; it must be a text"),
-            (#"[1]"#, "file '%' holds an array; it must be an object of options"),
+            (
+                #"{"rpc_prefetch": "64"}"#,
+                "%:1: option 'rpc_prefetch' is a string; it must be a whole number between 1 and 65535"
+            ),
+            ("{\n\n\"rpc_prefetch\":\n0}", "%:3: option 'rpc_prefetch' is '0'; it must be between 1 and 65535"),
+            (#"{"rpc_prefetc": 1}"#, "%:1: option 'rpc_prefetc' is not known; did you mean 'rpc_prefetch'?"),
+            ("{\"token\": \"a:\\\"{\",\n\"wat\": 1}", "%:2: option 'wat' is not known"),
+            (
+                #"{"log_level": "loud"}"#,
+                "%:1: option 'log_level' is 'loud'; it must be one of trace, debug, info, notice, warning, error, critical"
+            ),
+            (#"{"host": {"name": "a"}}"#, "%:1: option 'host' is an object; it must be a text"),
+            (#"{"database": {"url": "a"}}"#, "%:1: option 'database.url' is not known"),
+            (#"[1]"#, "%: the file holds an array; it must be an object of options"),
         ])
     func `a file's mistakes are named`(text: String, expected: String) throws {
-        try withFile(text) { file in
+        try withConfigurationFile(text) { file in
             let message = try message { _ = try read(file: file) }
             #expect(message == expected.replacing("%", with: file))
         }
@@ -134,10 +127,10 @@ struct ConfigurationTests {
 
     @Test func `a file that is not there, not JSON or a directory is an error`() throws {
         #expect(try message { _ = try read(file: "/no/such/file") }.contains("No such file"))
-        #expect(try message { _ = try read(file: "/tmp") }.contains("'/tmp' cannot be read"))
-        try withFile("{") { file in
+        #expect(try message { _ = try read(file: "/tmp") }.contains("/tmp: the file cannot be read"))
+        try withConfigurationFile("{\n\n!") { file in
             let message = try message { _ = try read(file: file) }
-            #expect(message.contains("is not JSON"))
+            #expect(message.contains("\(file):3: the file is not JSON"))
         }
     }
 
@@ -187,5 +180,43 @@ struct ConfigurationTests {
         let help = ServiceConfiguration.help(for: Self.options)
         for option in Self.options { #expect(help.contains("  \(option.name): ")) }
         #expect(help.contains("rabbit://guest:***@localhost:5672/"))
+    }
+
+    @Test func `everything that is wrong is said at once`() throws {
+        try withConfigurationFile("{\"ratio\": 2,\n\"verbose\": 1}") { file in
+            let message = try message { _ = try read(overrides: ["rpc_prefetch": "x", "nobody": "1"], file: file) }
+            #expect(message.split(separator: "; ").count >= 4)
+            for name in ["'rpc_prefetch'", "'nobody'", "\(file):1: option 'ratio'", "\(file):2: option 'verbose'"] {
+                #expect(message.contains(name), "\(message)")
+            }
+        }
+    }
+
+    @Test func `a later file goes before an earlier one, and a directory's files before both`() throws {
+        try withConfigurationDirectory([
+            "one.json": #"{"host": "one", "topic": "one", "scheduler_topic": "one", "control_exchange": "one"}"#,
+            "two.conf": "[DEFAULT]\nhost = two\ntopic = two\nscheduler_topic = two\n",
+            "d/20.conf": "[DEFAULT]\nhost = late\n", "d/10.json": #"{"host": "early", "topic": "early"}"#,
+            "d/README": "not for us", "d/.30.conf": "[DEFAULT]\nhost = hidden\n",
+            "d/40.conf~": "[DEFAULT]\nhost = old\n",
+        ]) { directory in
+            let configuration = try ServiceConfiguration(
+                environment: [:],
+                files: ["\(directory)/one.json", "\(directory)/two.conf"],
+                directories: ["\(directory)/d"]
+            )
+            #expect(configuration[.host] == "late")
+            #expect(configuration[.topic] == "early")
+            #expect(configuration[.schedulerTopic] == "two")
+            #expect(configuration[.controlExchange] == "one")
+        }
+        let message = try message { _ = try ServiceConfiguration(environment: [:], directories: ["/no/such"]) }
+        #expect(message.contains("/no/such: the directory cannot be read"))
+    }
+
+    @Test func `debug goes before a log level that says less`() throws {
+        #expect(try read(overrides: ["debug": "true", "log_level": "error"]).logLevel == .debug)
+        #expect(try read(overrides: ["debug": "true", "log_level": "trace"]).logLevel == .trace)
+        #expect(try read(overrides: ["log_level": "error"]).logLevel == .error)
     }
 }

@@ -54,7 +54,7 @@ import Testing
                     defaults: VolumeWorker.launcher.defaults,
                     overrides: ["host": "node-1", "state_path": directory],
                     environment: [:],
-                    file: nil
+                    files: []
                 )
                 let context = ManagerContext(configuration: configuration, transport: InMemoryTransport(broker))
                 try await withManagerService(try VolumeWorker.service(in: context)) { _ in

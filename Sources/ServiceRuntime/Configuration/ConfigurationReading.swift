@@ -181,6 +181,12 @@ struct ConfigurationReading {
                 guard self.noted.count < Self.mostProblems else { return }
                 let place = ConfigurationPlace(file, line: entry.line)
                 let section = entry.name.section
+                if format.refusesUnknownNames, let option = self.byName[ServiceOptionName(section)] {
+                    let place = ConfigurationPlace(file, line: document.sections[section] ?? nil)
+                    let message = "option '\(option.name)' is an object; it must be \(option.wanted)"
+                    self.note(.init(.invalid, at: place, message))
+                    continue
+                }
                 let isOfBackend = ofBackends[section] ?? self.isOfBackendNotEnabled(section, document)
                 ofBackends[section] = isOfBackend
                 if isOfBackend {

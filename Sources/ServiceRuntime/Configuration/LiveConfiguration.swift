@@ -30,7 +30,7 @@ public final class LiveConfiguration: Sendable {
     public var current: ServiceConfiguration { self.state.withLock(\.configuration) }
 
     /// Asks a manager from now on, before and after a change.
-    func add(_ manager: any Manager, backend: String?) {
+    func add(_ manager: any Manager, backend: String? = nil) {
         self.state.withLock { $0.managers.append((manager, backend)) }
     }
 
