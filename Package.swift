@@ -15,6 +15,7 @@ let settings: [SwiftSetting] = [
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
@@ -130,7 +131,7 @@ let package = Package(
             dependencies: [
                 "Messaging", logging,
                 .product(name: "Configuration", package: "swift-configuration"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -140,7 +141,7 @@ let package = Package(
             dependencies: [
                 "ConfigurationYAML", "Messaging", "MessagingTesting", "ServiceRuntime", logging,
                 .product(name: "InMemoryLogging", package: "swift-log"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                lifecycle,
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings
@@ -159,7 +160,7 @@ let package = Package(
         ),
         .target(
             name: "VolumeService",
-            dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", logging, grdb],
+            dependencies: ["Messaging", "ServiceRuntime", "ServiceDatabase", logging, lifecycle, grdb],
             swiftSettings: settings
         ),
         .testTarget(
@@ -171,7 +172,7 @@ let package = Package(
             name: "WorkerCommand",
             dependencies: [
                 "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging,
-                argumentParser,
+                lifecycle, argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -186,12 +187,12 @@ let package = Package(
         ),
         .executableTarget(
             name: "volume-worker",
-            dependencies: ["ServiceRuntime", "VolumeService", "WorkerCommand", argumentParser],
+            dependencies: ["ServiceRuntime", "VolumeService", "WorkerCommand", lifecycle, argumentParser],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "scheduler-worker",
-            dependencies: ["ServiceRuntime", "VolumeService", "WorkerCommand", argumentParser],
+            dependencies: ["ServiceRuntime", "VolumeService", "WorkerCommand", lifecycle, argumentParser],
             swiftSettings: settings
         ),
         .executableTarget(

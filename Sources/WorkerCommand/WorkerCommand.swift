@@ -4,6 +4,7 @@ internal import Glibc
 internal import Logging
 internal import Messaging
 internal import MessagingRabbitMQ
+public import ServiceLifecycle
 public import ServiceRuntime
 internal import VolumeService
 
@@ -13,8 +14,8 @@ public protocol WorkerCommand: ParsableCommand {
     /// What starts the program, and knows its options.
     static var launcher: ServiceLauncher { get }
 
-    /// Makes the service that the program runs.
-    static func service(in context: ManagerContext) throws -> ManagerService
+    /// Makes the services that the program runs.
+    static func services(in context: ManagerContext) throws -> [any Service]
 
     /// What was given on the command line.
     var arguments: WorkerArguments { get }
@@ -116,7 +117,7 @@ extension WorkerCommand {
                     files: arguments.configFile,
                     directories: arguments.configDir,
                     transport: Self.openTransport,
-                    services: { context in [try Self.service(in: context)] }
+                    services: Self.services
                 )
             }
         } catch {

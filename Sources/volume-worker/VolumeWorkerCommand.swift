@@ -1,4 +1,5 @@
 import ArgumentParser
+import ServiceLifecycle
 import ServiceRuntime
 import VolumeService
 import WorkerCommand
@@ -16,7 +17,7 @@ struct VolumeWorkerCommand: WorkerCommand {
 
     static func main() async { await self.run() }
 
-    static func service(in context: ManagerContext) throws -> ManagerService {
-        try VolumeWorker.service(in: context)
+    static func services(in context: ManagerContext) throws -> [any Service] {
+        try VolumeWorker.services(in: context)
     }
 }

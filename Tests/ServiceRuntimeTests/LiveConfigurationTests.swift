@@ -39,7 +39,7 @@ import Testing
         try Self.write(.info, to: file)
         let outcome: Result<Void, any Error>
         do {
-            let configuration = try ServiceConfiguration(environment: [:], file: file.path)
+            let configuration = try ServiceConfiguration(environment: [:], files: [file.path])
             outcome = .success(try await body(LiveConfiguration(configuration), file))
         } catch {
             outcome = .failure(error)

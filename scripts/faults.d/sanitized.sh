@@ -23,14 +23,14 @@ build_tests() {
 # variables in their environment alone. The test program is started itself, and not by `swift test`, whose own processes
 # are no business of the sanitizer's.
 run_tests() {
-    local status=0 log=$temporary_directory/tests events=$temporary_directory/events suites=$1 filter
-    filter=${suites// /|}
+    local status=0 log=$temporary_directory/tests events=$temporary_directory/events wanted=$1 filter
+    filter=${wanted// /|}
     shift
     export SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-2}
     run_bounded "$sanitized_tests_limit" env "$@" "$scratch/debug/stewardPackageTests.xctest" \
         --testing-library swift-testing --filter "$filter" \
         --event-stream-version 0 --event-stream-output-path "$events" >"$log" 2>&1 || status=$?
-    if ! python3 scripts/checks/test_events.py "$events" --partial --suites "$suites"; then
+    if ! python3 scripts/checks/test_events.py "$events" --partial --suites "$wanted"; then
         status=1
     fi
     if ((status != 0)) || grep -aq 'Sanitizer' "$log"; then

@@ -1,5 +1,7 @@
 internal import Logging
+internal import Messaging
 internal import ServiceDatabase
+public import ServiceLifecycle
 public import ServiceRuntime
 
 /// The program `volume-worker`: a ``VolumeManager`` with a ``DirectoryDriver`` and an SQLite database.
@@ -24,6 +26,41 @@ public enum VolumeWorker {
     /// Runs the program.
     public static let launcher = ServiceLauncher("volume-worker", options: options)
 
+    /// Makes the services: one for the host, or, where there are `enabled_backends`, one for each of them.
+    ///
+    /// A backend serves as `host@backend`, keeps its state in its own `state_path` (by default a directory of its name in
+    /// the worker's), and is tried again where it fails, while the others go on.
+    ///
+    /// - Parameter context: What the program has.
+    /// - Returns: The services, not yet running.
+    /// - Throws: As ``service(in:)``, where there are no backends.
+    public static func services(in context: ManagerContext) throws -> [any Service] {
+        let names = context.configuration.enabledBackends
+        guard !names.isEmpty else { return [try self.service(in: context)] }
+        let backends = names.map { name in
+            BackendService(name, logger: context.logger) { try self.backend(name, in: context) }
+        }
+        return [BackendGroup(backends)]
+    }
+
+    /// Opens a backend's directory and makes its service, with the configuration that is in force.
+    ///
+    /// - Parameters:
+    ///   - name: One of `enabled_backends`.
+    ///   - context: What the program has.
+    /// - Returns: The service, not yet running.
+    /// - Throws: As ``service(in:)``; `ServiceError` where the backend has no section.
+    public static func backend(_ name: String, in context: ManagerContext) throws -> ManagerService {
+        let options = try context.liveConfiguration.current.backend(name)
+        let path = options[.statePath]
+        return try self.service(
+            host: "\(context.host)@\(name)",
+            statePath: options.isSet(.statePath) ? path : "\(path)/\(name)",
+            options: options,
+            in: context
+        )
+    }
+
     /// Opens the state's directory and makes the service.
     ///
     /// - Parameter context: What the program has.
@@ -31,7 +68,16 @@ public enum VolumeWorker {
     /// - Throws: ``VolumeError`` where the directory cannot be used, `ServiceStoreError` where the database cannot.
     public static func service(in context: ManagerContext) throws -> ManagerService {
         let options = context.configuration
-        var settings = DirectoryDriver.Configuration(statePath: options[.statePath])
+        return try self.service(host: context.host, statePath: options[.statePath], options: options, in: context)
+    }
+
+    private static func service(
+        host: String,
+        statePath: String,
+        options: ServiceConfiguration,
+        in context: ManagerContext
+    ) throws -> ManagerService {
+        var settings = DirectoryDriver.Configuration(statePath: statePath)
         let limits = VolumeDriverLimits(options)
         settings.maximumCapacity = limits.maximumCapacity
         settings.reservedPercentage = limits.reservedPercentage
@@ -56,12 +102,22 @@ public enum VolumeWorker {
         configuration.reportInterval = options[.reportInterval]
         configuration.driverTimeLimit = options[.driverTimeLimit]
         let manager = VolumeManager(
-            host: context.host,
+            host: host,
             driver: driver,
-            database: VolumeTable(store, host: context.host),
+            database: VolumeTable(store, host: host),
             configuration: configuration,
             logger: context.logger
         )
-        return ManagerService(manager, in: context, journal: try SQLiteRequestJournal(store))
+        let topic = options[.topic]
+        return ManagerService(
+            manager,
+            topic: topic,
+            additionalTargets: [Target.ofBackend(host, topic: topic)].compactMap(\.self),
+            transport: context.transport,
+            configuration: options,
+            liveConfiguration: context.liveConfiguration,
+            journal: try SQLiteRequestJournal(store),
+            logger: context.logger
+        )
     }
 }
