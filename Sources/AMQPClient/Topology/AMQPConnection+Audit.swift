@@ -25,6 +25,7 @@ extension AMQPConnection {
     /// One after the other, because the threads of tasks may all be busy, and the supervisor must not wait for one. A refusal
     /// closes the operations' channel; the rest is asked when that is open again.
     func checkTopology() async {
+        let start = ContinuousClock.now
         self.audit.schedule()
         if self.audit.pending.isEmpty { self.audit.pending = self.audited }
         let transport = self.transport
@@ -41,6 +42,7 @@ extension AMQPConnection {
             if !self.audit.pending.isEmpty { self.audit.due = .now }
             return
         }
+        self.audit.schedule(after: .now - start)
     }
 
     /// The bindings of the queues that are consumed here, these queues, and what they are bound to.

@@ -10,9 +10,18 @@ struct Audit {
         self.interval = interval
     }
 
+    /// So many times as long as a round has taken it is waited for the next: a broker that is slow, because hundreds ask or
+    /// come back at the same time, is asked less often.
+    private static let rest = 20
+    /// The longest time between two rounds, unless the interval is longer.
+    private static let longestRest = Duration.seconds(60)
+
     /// Sets the next time: spread, so that many workers do not ask their broker in step.
-    mutating func schedule() {
+    ///
+    /// - Parameter duration: How long the round has taken.
+    mutating func schedule(after duration: Duration = .zero) {
         guard self.interval > .zero else { return }
-        self.due = .now + self.interval * Double.random(in: 0.75...1)
+        let rest = max(self.interval, min(duration * Self.rest, Self.longestRest))
+        self.due = .now + rest * Double.random(in: 0.75...1)
     }
 }
