@@ -112,7 +112,8 @@ import VolumeService
             var seen: [String] = []
             for (host, capacity) in Self.capacities {
                 try await until(within: .seconds(30), "all volumes of \(host) are there") {
-                    try await stage.volumes.on(host: host).volumes().filter { $0.status == .available }.count == capacity
+                    try await stage.volumes.on(host: host).volumes().filter { $0.status == .available }.count
+                        == capacity
                 }
                 let volumes = try await stage.volumes.on(host: host).volumes()
                 #expect(volumes.count == capacity)

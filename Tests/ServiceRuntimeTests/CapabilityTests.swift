@@ -147,7 +147,9 @@ struct CapabilityTests {
         #expect(second.timestamp > first.timestamp)
     }
 
-    @Test(arguments: [nil, [:], ["steward_report": 1], ["steward_report": ["incarnation": 1]]] as [[String: JSONValue]?])
+    @Test(
+        arguments: [nil, [:], ["steward_report": 1], ["steward_report": ["incarnation": 1]]] as [[String: JSONValue]?]
+    )
     func `a report without an order has none`(capabilities: [String: JSONValue]?) {
         #expect(ReportOrder(capabilities) == nil)
     }

@@ -122,7 +122,8 @@ struct HostTable {
             }
             if let place, let last = Place(known.order, known.timestamp), place.isStale(after: last) {
                 guard let (first, time) = known.passedOver, place.isSetBack(after: first, wait: now - time) else {
-                    if !place.isOfSameLife(as: last), known.passedOver.map({ !place.isOfSameLife(as: $0.place) }) ?? true {
+                    let isAnother = known.passedOver.map { !place.isOfSameLife(as: $0.place) } ?? true
+                    if isAnother, !place.isOfSameLife(as: last) {
                         hosts[name]?.passedOver = (place, now)
                     }
                     hosts[name]?.receivedAt = now

@@ -90,7 +90,7 @@ import Testing
         }
     }
 
-    @Test func `of two that start at the same time one keeps the name, the one with the higher incarnation`() async throws {
+    @Test func `of two that start at the same time one gets the name`() async throws {
         for _ in 1...20 {
             let ready = EventRecorder<String>()
             let refused = Eventual<Void>()
