@@ -32,11 +32,12 @@ extension RabbitMQTransport {
     /// - Parameter body: Called on a connection's thread; must return at once.
     public func onRecovery(_ body: @escaping @Sendable () -> Void) {
         let isBroken = Atomic(false)
-        self.onReadinessChange { readiness in
-            if !readiness.isReady {
-                isBroken.store(true, ordering: .relaxed)
-            } else if isBroken.exchange(false, ordering: .relaxed) {
-                body()
+        for connection in [self.consuming, self.publishing, self.control] {
+            connection.onStateChange { [weak self] state in
+                // A connection that is made for the first time was not broken.
+                if case .recovering = state { isBroken.store(true, ordering: .relaxed) }
+                guard let self, self.readiness.isReady else { return }
+                if isBroken.exchange(false, ordering: .relaxed) { body() }
             }
         }
     }
