@@ -120,8 +120,8 @@ let package = Package(
         .testTarget(
             name: "LongFaultTests",
             dependencies: [
-                "AMQPClient", "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "ServiceDatabase",
-                "ServiceRuntime", "TestSupport", logging, grdb,
+                "AMQPClient", "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting",
+                "ServiceDatabase", "ServiceRuntime", "TestSupport", logging, grdb,
             ],
             swiftSettings: settings
         ),
@@ -208,7 +208,8 @@ let package = Package(
         .testTarget(
             name: "InteropTests",
             dependencies: [
-                "DeliveryWorker", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "steward", grdb,
+                "DeliveryWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceRuntime", "steward",
+                grdb,
             ],
             exclude: ["Peer"],
             swiftSettings: settings

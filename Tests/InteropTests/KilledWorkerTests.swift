@@ -2,6 +2,7 @@ import Foundation
 import GRDB
 import Messaging
 import MessagingRabbitMQ
+import MessagingTesting
 import Synchronization
 import Testing
 
@@ -98,7 +99,7 @@ private final class Ordeal: Sendable {
     /// Sends the requests and kills the worker until there is nothing left to run; answers how often.
     @discardableResult
     func run(minimumKills: Int) async throws -> Int {
-        var random = SplitMix(state: self.seed)
+        var random = SplitMix64(state: self.seed)
         // The first worker makes the queue.
         try await self.start()
         return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -197,18 +198,5 @@ private final class Ordeal: Sendable {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
         return try DatabaseQueue(path: self.database, configuration: configuration).read(body)
-    }
-}
-
-/// The same moments for the same seed.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var word = self.state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
     }
 }

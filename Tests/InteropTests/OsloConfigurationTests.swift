@@ -1,5 +1,6 @@
 import Foundation
 import Messaging
+import MessagingTesting
 import ServiceRuntime
 import Testing
 
@@ -137,7 +138,7 @@ extension ServiceOption where Value == [String] {
             "\\$",
             "1", "true", "x, y", ",", " ", "\r\n", "\u{A0}", "\u{2003}", "e\u{301}",
         ]
-        var random = SplitMix(state: 20_260_711)
+        var random = SplitMix64(state: 20_260_711)
         var (accepted, refused) = (0, 0)
         try await withPeer { peer, directory in
             for _ in 0..<3000 {
@@ -149,18 +150,5 @@ extension ServiceOption where Value == [String] {
             }
         }
         #expect(accepted > 300 && refused > 300, "\(accepted) accepted, \(refused) refused")
-    }
-}
-
-/// Chance that is the same each time.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }

@@ -3,6 +3,7 @@ import Foundation
 import GRDB
 import Messaging
 import MessagingRabbitMQ
+import MessagingTesting
 import Synchronization
 import TestSupport
 import Testing
@@ -24,7 +25,7 @@ final class Soak: Sendable {
     private let state: Mutex<State>
 
     private struct State {
-        var random: SplitMix
+        var random: SplitMix64
         var worker: WorkerProcess
         var sent = 0
         var confirmed: Set<Int> = []
@@ -46,7 +47,7 @@ final class Soak: Sendable {
         self.broker = try TestBroker(environment: node.environment)
         self.topic = topic
         self.database = database
-        self.state = Mutex(State(random: SplitMix(state: seed), worker: worker))
+        self.state = Mutex(State(random: SplitMix64(state: seed), worker: worker))
     }
 
     static func with(seed: UInt64, _ body: (Soak) async throws -> Void) async throws {
@@ -234,18 +235,5 @@ final class Soak: Sendable {
         let repeated = counts.filter { $0.value > 1 }
         return (lost.isEmpty ? [] : ["\(lost.count) of \(confirmed.count) were lost: \(lost.sorted().prefix(10))"])
             + (repeated.isEmpty ? [] : ["\(repeated.count) had more than one effect: \(repeated.keys.prefix(10))"])
-    }
-}
-
-/// Random numbers that follow from a seed (SplitMix64, by Steele, Lea and Flood).
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var bits = self.state
-        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
-        return bits ^ (bits >> 31)
     }
 }

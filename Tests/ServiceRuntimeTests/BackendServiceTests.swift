@@ -111,6 +111,46 @@ import Testing
         #expect(self.log.count(of: "backend serves again") == 1)
     }
 
+    @Test func `what was made in vain has no say when the configuration is read again`() async throws {
+        /// Fails as often as it is told, and notes each reset.
+        struct Resetting: Manager {
+            let host = "node-1@broken"
+            let attempt: Int
+            let events: Events
+            var endpoint: RPCEndpoint { RPCEndpoint(version: "2.5") {} }
+
+            func initHost() async throws { if self.attempt < 3 { throw TestFailure("no disk") } }
+            func reset() async { self.events.add("reset \(self.attempt)") }
+        }
+        let live = LiveConfiguration(ServiceConfiguration())
+        let attempts = Shared(0)
+        let backend = self.backend("broken") {
+            let attempt = attempts.withLock { count in
+                count += 1
+                return count
+            }
+            return ManagerService(
+                Resetting(attempt: attempt, events: self.events),
+                topic: "cinder-volume",
+                transport: self.transport,
+                liveConfiguration: live,
+                logger: self.log.logger
+            )
+        }
+        try await self.withRunning(BackendGroup([backend])) { () async throws in
+            for wait in [1, 2] {
+                let due = self.clock.elapsed + .seconds(wait)
+                while !self.clock.hasSleeper(until: due) { await Task.yield() }
+                self.clock.jump(by: .seconds(wait))
+            }
+            while !backend.readiness.isReady { await Task.yield() }
+            try await live.readAgain()
+        }
+        // Nor has the one that has ended.
+        try await live.readAgain()
+        #expect(self.events.all == ["reset 3"])
+    }
+
     @Test func `a backend that is not ready in time to serve is stopped all the same`() async throws {
         var slow = self.manager("node-1@slow")
         slow.onInitHost = {

@@ -12,7 +12,9 @@ internal import Synchronization
 public final class LiveConfiguration: Sendable {
     private struct State {
         var configuration: ServiceConfiguration
-        var managers: [(manager: any Manager, backend: String?)] = []
+        /// By the numbers of their registrations, which are in the order of their coming.
+        var managers: [(number: UInt64, manager: any Manager, backend: String?)] = []
+        var nextNumber: UInt64 = 0
         /// Comes when the reading that is going on is through.
         var reading: Eventual<Void>?
     }
@@ -30,8 +32,20 @@ public final class LiveConfiguration: Sendable {
     public var current: ServiceConfiguration { self.state.withLock(\.configuration) }
 
     /// Asks a manager from now on, before and after a change.
-    func add(_ manager: any Manager, backend: String? = nil) {
-        self.state.withLock { $0.managers.append((manager, backend)) }
+    ///
+    /// - Returns: What ``remove(_:)`` takes.
+    @discardableResult
+    func add(_ manager: any Manager, backend: String? = nil) -> UInt64 {
+        self.state.withLock { state in
+            state.nextNumber += 1
+            state.managers.append((state.nextNumber, manager, backend))
+            return state.nextNumber
+        }
+    }
+
+    /// Asks a manager no more; may be repeated.
+    func remove(_ number: UInt64) {
+        self.state.withLock { $0.managers.removeAll { $0.number == number } }
     }
 
     /// Reads the configuration again and takes it over, or leaves everything as it is.
@@ -50,7 +64,7 @@ public final class LiveConfiguration: Sendable {
         let present = self.current
         let (configuration, changes) = try present.taking(try present.readAgain())
         let taken = changes.filter(\.isTakenOver)
-        let managers = self.state.withLock(\.managers).map { manager, backend in
+        let managers = self.state.withLock(\.managers).map { _, manager, backend in
             (
                 manager: manager, configuration: configuration.view(ofBackend: backend),
                 changes: configuration.concerning(backend, taken)

@@ -10,6 +10,8 @@ extension ManagerService {
     public func run() async throws {
         defer { self.started.fulfil(false) }
         let tasks = try self.tasks.get()
+        // A manager whose service has ended has no say in what the others get.
+        defer { self.liveConfiguration.remove(self.registration) }
         try await withGracefulShutdownHandler {
             let manager = self.manager
             guard try await self.isDone("initHost", { try await manager.initHost() }) else { return }

@@ -25,6 +25,8 @@ public final class ManagerService: Service {
     let transport: any Transport
     let configuration: ServiceConfiguration
     let liveConfiguration: LiveConfiguration
+    /// The manager's place among those that are asked about a configuration that was read again, until the service ends.
+    let registration: UInt64
     let journal: (any RequestJournal)?
     let logger: Logger
     let scheduler: SchedulerAPI
@@ -79,6 +81,8 @@ public final class ManagerService: Service {
         self.journal = journal
         self.logger = logger
         self.scheduler = scheduler
+        // Before it runs: what is read again meanwhile concerns it too.
+        self.registration = self.liveConfiguration.add(manager, backend: configuration.backendName)
         let stopped = Eventual<Void>()
         self.stopped = stopped
         self.tasks = Result { () throws(ServiceError) in
@@ -94,8 +98,9 @@ public final class ManagerService: Service {
                 logger: logger
             )
         }
-        self.liveConfiguration.add(manager, backend: configuration.backendName)
     }
+
+    deinit { self.liveConfiguration.remove(self.registration) }
 
     /// Creates a service from what the program has; its topic is the option `topic`.
     ///

@@ -1,10 +1,11 @@
+import MessagingTesting
 import Testing
 
 @testable import Messaging
 
 @Suite struct LatencyHistogramTests {
     @Test func `percentiles are off by 1.6 % at most, from microseconds to hours`() {
-        var random = SplitMix(state: 7)
+        var random = SplitMix64(state: 7)
         var histogram = LatencyHistogram()
         var exact: [Double] = []
         for _ in 1...20_000 {
@@ -71,19 +72,6 @@ import Testing
         #expect(histogram.count == 0)
         #expect(histogram.percentile(0.99) == .zero)
         #expect(histogram.mean == .zero)
-    }
-}
-
-/// Random numbers that are the same in each run.
-private struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        self.state &+= 0x9E37_79B9_7F4A_7C15
-        var value = self.state
-        value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-        return value ^ (value >> 31)
     }
 }
 
