@@ -35,10 +35,12 @@ import Testing
                     await ready.wait()
                     let patience = 4
                     let arguments = ["call", stage.topic, stage.host, "40", "\(patience)", "2000", "1"]
-                    let start = ContinuousClock.now
+                    var start = ContinuousClock.now
                     let queue = try await WorkerProcess.with("FaultWorker", arguments, url: stage.url()) { caller in
                         let queue = try await caller.line("CALLING ")
                         try await stage.until("all of its calls run") { server.runningHandlers == 40 }
+                        // The deadlines count from when the calls were sent, which no call was later than now.
+                        start = .now
                         caller.send(SIGKILL)
                         try await caller.end(within: .seconds(5))
                         return queue
