@@ -268,7 +268,9 @@ if Context.environment["STEWARD_FUZZ"] != nil {
     package.targets += [
         .executableTarget(
             name: "fuzz",
-            dependencies: ["AMQPClient", "Compression", "Messaging", "MessagingRabbitMQ", "ServiceRuntime"],
+            dependencies: [
+                "AMQPClient", "Compression", "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime",
+            ],
             path: "Tests/Fuzzing",
             swiftSettings: settings
         )
