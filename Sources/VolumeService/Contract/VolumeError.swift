@@ -13,6 +13,7 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
             case insufficientSpace = "VolumeSizeExceedsAvailableQuota"
             case noValidBackend = "NoValidBackend"
             case backendFailed = "VolumeBackendAPIException"
+            case frozen = "ServiceUnavailable"
         }
         let kind: Kind
 
@@ -28,6 +29,9 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
         public static let noValidBackend = Code(kind: .noValidBackend)
         /// The file system failed, or holds something that is not ours.
         public static let backendFailed = Code(kind: .backendFailed)
+
+        /// Operators have frozen the host: nothing is changed there.
+        public static let frozen = Code(kind: .frozen)
 
         /// The name of the exception in `cinder.exception`.
         public var description: String { kind.rawValue }
@@ -113,6 +117,11 @@ extension VolumeError {
             details: ["data": .string(what)],
             cause: cause
         )
+    }
+
+    static func frozen(_ host: String) -> VolumeError {
+        let reason = "host \(host) is frozen and changes nothing until it is thawed"
+        return VolumeError(.frozen, "Service is unavailable at this time: \(reason)", details: ["reason": .string(reason)])
     }
 
     /// No host can take a volume, with each host's reason.
