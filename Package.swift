@@ -224,7 +224,7 @@ let package = Package(
         ),
         .testTarget(
             name: "stewardTests",
-            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", argumentParser],
+            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", argumentParser],
             swiftSettings: settings
         ),
         .testTarget(

@@ -123,7 +123,7 @@ private func withCStrings<Value>(
         unsafe pointers.append(strdup(text))
     }
     unsafe pointers.append(nil)
-    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { unsafe pointers.forEach { unsafe free($0) } }
     return unsafe pointers.withUnsafeBufferPointer { buffer in
         unsafe buffer.withMemoryRebound(to: UnsafePointer<CChar>?.self) { buffer in
             // There is always the NULL at the end.

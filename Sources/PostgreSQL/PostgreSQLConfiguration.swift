@@ -8,10 +8,9 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
     ///
     /// The server is told the same limit for each statement, so that it does not go on with what nobody waits for.
     package var transactionTimeout: Duration = .seconds(5)
-    /// How soon after a failed attempt the next one is made; it is doubled up to ``maximumBackoff``, and half of it is by
-    /// chance. 100 ms by default.
+    /// How soon after a failed attempt the next one is made; 100 ms by default.
     ///
-    /// Until then every use fails at once with the error of the last attempt.
+    /// It is doubled up to ``maximumBackoff``, and half of it is by chance. Until then every use fails at once with the error of the last attempt.
     package var minimumBackoff: Duration = .milliseconds(100)
     /// The longest time between two attempts; 5 s by default.
     package var maximumBackoff: Duration = .seconds(5)

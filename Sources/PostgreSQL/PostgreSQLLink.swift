@@ -134,13 +134,14 @@ final class PostgreSQLLink: @unchecked Sendable {
         throw last
     }
 
+    /// Whether the server has ended the idle connection, or says something although it was asked nothing: then it is about
+    /// to, and its last word may arrive before the end of the stream.
     private func hasClosed() -> Bool {
         guard self.connection?.isUsable ?? false, let socket = self.connection?.socket else {
             return self.connection != nil
         }
         var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
-        guard unsafe poll(&descriptor, 1, 0) > 0 else { return false }
-        return !(self.connection?.consumeInput() ?? false) || !(self.connection?.isUsable ?? false)
+        return unsafe poll(&descriptor, 1, 0) > 0
     }
 
     private func open(
@@ -162,7 +163,7 @@ final class PostgreSQLLink: @unchecked Sendable {
                     self.thread,
                     isCancelled
                 )
-            } catch where error.code == .timedOut {
+            } catch  where error.code == .timedOut {
                 throw PostgreSQLError(.unavailable, "no connection after \(self.configuration.connectTimeout)")
             }
             progress = connection.advance()

@@ -178,9 +178,7 @@ public struct PostgreSQLServiceRegistry: ServiceRegistry {
     ) async throws(ServiceRegistryError) -> Value {
         do {
             if !self.preparation.isDone.load(ordering: .acquiring) {
-                try await self.client.transaction { [schema, location] session in
-                    try Self.prepare(session, schema, at: location)
-                }
+                try await self.prepare()
                 self.preparation.isDone.store(true, ordering: .releasing)
             }
             return try await self.client.transaction(body)
@@ -199,13 +197,22 @@ public struct PostgreSQLServiceRegistry: ServiceRegistry {
         }
     }
 
-    private static func prepare(
+    private func prepare() async throws {
+        let (schema, location) = (self.schema, self.location)
+        let isComplete = try await self.client.transaction { session in
+            try schema.missingSteps(after: Self.version(session), at: location).isEmpty
+        }
+        // Whoever may only read and write rows comes no further than this, and need not.
+        if isComplete { return }
+        // In a transaction of its own: within one, the server remembers that there was no table.
+        try await self.client.transaction { session in try Self.migrate(session, schema, at: location) }
+    }
+
+    private static func migrate(
         _ session: borrowing PostgreSQLSession,
         _ schema: ServiceRegistrySchema,
         at location: String
     ) throws {
-        // Whoever may only read and write rows comes no further than this, and need not.
-        guard try !schema.missingSteps(after: Self.version(session), at: location).isEmpty else { return }
         try session.execute("SELECT pg_advisory_xact_lock($1::bigint)", [PostgreSQLValue(Self.schemaLock)])
         // Another host may have been faster.
         let version = try Self.version(session)

@@ -24,7 +24,7 @@ final class ServiceMembership: Sendable {
     private let didChange: @Sendable (ServiceStanding) async -> Void
     private let state = Mutex(State())
 
-    /// - Parameter didChange: Told of each new standing; the last call it gets is about the last standing.
+    /// Describes a membership; `didChange` is told of each new standing, and last of the last one.
     init(
         _ registration: ServiceRegistration,
         in registry: (any ServiceRegistry)?,
@@ -58,7 +58,7 @@ final class ServiceMembership: Sendable {
         do {
             let record = try await registry.register(self.registration)
             await self.adopt(record, asOf: 0)
-        } catch where [.newerSchema, .invalid].contains(error.code) {
+        } catch  where [.newerSchema, .invalid].contains(error.code) {
             throw error
         } catch {
             self.note(error)
@@ -115,7 +115,7 @@ final class ServiceMembership: Sendable {
             do {
                 do {
                     _ = try await registry.change(self.registration.key, pending)
-                } catch where error.code == .noSuchService {
+                } catch  where error.code == .noSuchService {
                     _ = try await registry.register(self.registration)
                     _ = try await registry.change(self.registration.key, pending)
                 }

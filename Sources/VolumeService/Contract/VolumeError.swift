@@ -13,7 +13,7 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
             case insufficientSpace = "VolumeSizeExceedsAvailableQuota"
             case noValidBackend = "NoValidBackend"
             case backendFailed = "VolumeBackendAPIException"
-            case frozen = "ServiceUnavailable"
+            case outOfUse = "ServiceUnavailable"
         }
         let kind: Kind
 
@@ -30,8 +30,8 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
         /// The file system failed, or holds something that is not ours.
         public static let backendFailed = Code(kind: .backendFailed)
 
-        /// Operators have frozen the host: nothing is changed there.
-        public static let frozen = Code(kind: .frozen)
+        /// Operators have taken the host out of use: it is frozen and changes nothing, or disabled and takes no new work.
+        public static let outOfUse = Code(kind: .outOfUse)
 
         /// The name of the exception in `cinder.exception`.
         public var description: String { kind.rawValue }
@@ -119,9 +119,12 @@ extension VolumeError {
         )
     }
 
-    static func frozen(_ host: String) -> VolumeError {
-        let reason = "host \(host) is frozen and changes nothing until it is thawed"
-        return VolumeError(.frozen, "Service is unavailable at this time: \(reason)", details: ["reason": .string(reason)])
+    static func outOfUse(_ reason: String) -> VolumeError {
+        VolumeError(
+            .outOfUse,
+            "Service is unavailable at this time: \(reason)",
+            details: ["reason": .string(reason)]
+        )
     }
 
     /// No host can take a volume, with each host's reason.

@@ -9,11 +9,24 @@ extension VolumeManager {
 
     /// Refuses changes from now on, or makes them again; what has begun is finished.
     public nonisolated func standingDidChange(_ standing: ServiceStanding) async {
-        isFrozen.withLock { $0 = standing.isFrozen }
+        self.standing.withLock { $0 = standing }
     }
 
-    /// - Throws: `frozen`.
+    /// Refuses all that would change something.
+    ///
+    /// - Throws: `outOfUse`.
     nonisolated func refuseWhileFrozen() throws(VolumeError) {
-        if isFrozen.withLock({ $0 }) { throw .frozen(host) }
+        guard standing.withLock(\.isFrozen) else { return }
+        throw .outOfUse("host \(host) is frozen and changes nothing until it is thawed")
+    }
+
+    /// Refuses what schedulers ask beforehand, also those that have not heard yet that the host is disabled.
+    ///
+    /// - Throws: `outOfUse`.
+    nonisolated func refuseNewWork() throws(VolumeError) {
+        try refuseWhileFrozen()
+        let standing = standing.withLock { $0 }
+        guard standing.isDisabled else { return }
+        throw .outOfUse("host \(host) is disabled" + (standing.disabledReason.map { ": \($0)" } ?? ""))
     }
 }

@@ -42,8 +42,8 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
     nonisolated let clock: MonotonicClock
     /// What the driver's last measurement failed with.
     nonisolated let driverFault = Mutex<VolumeError?>(nil)
-    /// Whether operators want nothing to be changed.
-    nonisolated let isFrozen = Mutex(false)
+    /// What operators have decided about the host.
+    nonisolated let standing = Mutex(ServiceStanding())
 
     /// Creates a manager.
     ///
