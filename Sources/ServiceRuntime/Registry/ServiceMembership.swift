@@ -198,11 +198,16 @@ extension ManagerService {
         in registry: (any ServiceRegistry)?,
         logger: Logger
     ) -> ServiceMembership {
+        var versions: [String] = []
+        for endpoint in [manager.endpoint] + manager.additionalEndpoints
+        where !versions.contains(endpoint.version.description) {
+            versions.append(endpoint.version.description)
+        }
         let registration = ServiceRegistration(
             key: ServiceKey(topic: target.topic, host: target.server ?? manager.host),
             binary: CommandLine.arguments.first?.split(separator: "/").last.map(String.init) ?? target.topic,
             availabilityZone: configuration[.availabilityZone],
-            versions: ([manager.endpoint] + manager.additionalEndpoints).map(\.version.description)
+            versions: versions
         )
         return ServiceMembership(registration, in: registry, logger: logger) { standing in
             await manager.standingDidChange(standing)
