@@ -137,6 +137,8 @@ import Testing
         defer { close(listener.descriptor) }
         let silent = try self.client("postgresql://u:p@127.0.0.1:\(listener.port)/d") {
             $0.connectTimeout = .milliseconds(500)
+            $0.minimumBackoff = .seconds(30)
+            $0.maximumBackoff = .seconds(30)
         }
         let start = ContinuousClock.now
         let error = await #expect(throws: PostgreSQLError.self) {
@@ -144,6 +146,10 @@ import Testing
         }
         #expect(error?.code == .unavailable)
         #expect(ContinuousClock.now - start < .seconds(3))
+        // The back-off goes on: the next use does not wait once more.
+        let second = ContinuousClock.now
+        await #expect(throws: PostgreSQLError.self) { try await silent.transaction { try $0.execute("SELECT 1") } }
+        #expect(ContinuousClock.now - second < .milliseconds(400))
 
         let shared = try PrivatePostgreSQL.sharedURL
         let both = shared.replacingOccurrences(of: "@", with: "@127.0.0.1:\(listener.port),")

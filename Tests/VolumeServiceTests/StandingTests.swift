@@ -72,6 +72,22 @@ import Testing
         }
     }
 
+    @Test func `a host out of use sets no space aside, whatever schedulers believe`() async throws {
+        try await withDirectory { directory in
+            let manager = try makeManager(directory, capacity: 8)
+            let request = ClaimCapacity(volumeID: try id("one"), size: 1)
+            for standing in [
+                ServiceStanding(isDisabled: true, disabledReason: "disks"), ServiceStanding(isFrozen: true),
+            ] {
+                await manager.standingDidChange(standing)
+                let error = await #expect(throws: VolumeError.self) { try await manager.claimCapacity(request) }
+                #expect(error?.code == .outOfUse)
+            }
+            await manager.standingDidChange(ServiceStanding())
+            #expect(try await manager.claimCapacity(request).freeCapacity == 7)
+        }
+    }
+
     @Test func `a host whose driver fails does not work`() async throws {
         try await withDirectory { directory in
             let driver = FaultyDriver(try makeDriver(directory, capacity: 8))
