@@ -50,6 +50,17 @@ let package = Package(
         ),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "PostgreSQL",
+            dependencies: ["CPostgres"],
+            swiftSettings: settings + [.strictMemorySafety()]
+        ),
+        .testTarget(
+            name: "PostgreSQLTests",
+            dependencies: ["FaultHarness", "PostgreSQL", "TestSupport"],
+            swiftSettings: settings
+        ),
         .target(
             name: "Compression",
             dependencies: ["CZlib", "CBzip2"],
@@ -152,10 +163,18 @@ let package = Package(
             dependencies: ["Messaging", "ServiceRuntime", .product(name: "Yams", package: "Yams")],
             swiftSettings: settings
         ),
-        .target(name: "ServiceDatabase", dependencies: ["Messaging", grdb], swiftSettings: settings),
+        .target(
+            name: "ServiceDatabase",
+            dependencies: ["Messaging", "PostgreSQL", "ServiceRuntime", grdb],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ServiceDatabaseTests",
-            dependencies: ["Messaging", "MessagingTesting", "ServiceDatabase", grdb],
+            dependencies: [
+                "Messaging", "MessagingTesting", "PostgreSQL", "ServiceDatabase", "ServiceRuntime", "TestSupport",
+                logging, grdb,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -197,12 +216,15 @@ let package = Package(
         ),
         .executableTarget(
             name: "steward",
-            dependencies: ["AMQPClient", "Messaging", "MessagingRabbitMQ", logging, argumentParser],
+            dependencies: [
+                "AMQPClient", "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime", logging,
+                argumentParser,
+            ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "stewardTests",
-            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", argumentParser],
+            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", argumentParser],
             swiftSettings: settings
         ),
         .testTarget(

@@ -14,6 +14,7 @@ struct StewardCommand: ParsableCommand {
             steward hosts|ping|info|stats --url URL --topic TOPIC [OPTIONS]
             steward dead-letters list|show|replay|drop --url URL --topic TOPIC [OPTIONS]
             steward config sample|check [OPTIONS] [FILE ...]
+            steward services list|enable|disable|freeze|thaw|remove [--database URL] [OPTIONS] [HOST]
             """,
         discussion: #"""
             EXAMPLES
@@ -60,7 +61,7 @@ struct StewardCommand: ParsableCommand {
             """#,
         subcommands: [
             Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self, DeadLetters.self,
-            Config.self,
+            Services.self, Config.self,
         ]
     )
 }

@@ -25,6 +25,8 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Int>.rpcPrefetch,
         ServiceOption<Bool>.rpcPingEnabled,
         ServiceOption<Bool>.refuseSameHost,
+        ServiceOption<Secret>.databaseConnection,
+        ServiceOption<String>.availabilityZone,
     ]
 
     /// The declared options, in their order.

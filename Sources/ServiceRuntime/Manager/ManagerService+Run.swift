@@ -15,6 +15,9 @@ extension ManagerService {
         try await withGracefulShutdownHandler {
             let manager = self.manager
             guard try await self.isDone("initHost", { try await manager.initHost() }) else { return }
+            // Before the first request: a frozen host is to refuse that one, too.
+            let membership = self.membership
+            guard try await self.isDone("registration", { try await membership.enroll() }) else { return }
             try await self.serve(tasks)
         } onGracefulShutdown: {
             self.stop()
@@ -143,6 +146,7 @@ extension ManagerService {
             ManagerRPC.serviceVersion.handled { _ in manager.serviceVersion },
             ManagerRPC.serviceConfig.handled { _ in configuration.current.report },
         ]
+        handlers += self.membership.handlers
         if let manager = manager as? any SchedulerDependentManager {
             let scheduler = self.scheduler
             versions.append(ManagerRPC.publishServiceCapabilities.since)
