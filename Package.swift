@@ -152,6 +152,20 @@ let package = Package(
             dependencies: ["Messaging", "ServiceRuntime", .product(name: "Yams", package: "Yams")],
             swiftSettings: settings
         ),
+        // What an operator's probes ask over HTTP, and what systemd is told.
+        .target(
+            name: "ServiceHealth",
+            dependencies: ["Messaging", "ServiceRuntime", logging, lifecycle],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ServiceHealthTests",
+            dependencies: [
+                "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceHealth", "ServiceRuntime", "FaultHarness",
+                "TestSupport", "volume-worker", logging,
+            ],
+            swiftSettings: settings
+        ),
         .target(name: "ServiceDatabase", dependencies: ["Messaging", grdb], swiftSettings: settings),
         .testTarget(
             name: "ServiceDatabaseTests",
@@ -171,8 +185,8 @@ let package = Package(
         .target(
             name: "WorkerCommand",
             dependencies: [
-                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging,
-                lifecycle, argumentParser,
+                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceHealth", "ServiceRuntime", "VolumeService",
+                logging, lifecycle, argumentParser,
             ],
             swiftSettings: settings
         ),

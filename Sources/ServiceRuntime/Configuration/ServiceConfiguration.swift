@@ -25,6 +25,10 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Int>.rpcPrefetch,
         ServiceOption<Bool>.rpcPingEnabled,
         ServiceOption<Bool>.refuseSameHost,
+        ServiceOption<String>.healthAddress,
+        ServiceOption<Int>.healthPort,
+        ServiceOption<Duration>.livenessLimit,
+        ServiceOption<Duration>.selfProbeInterval,
     ]
 
     /// The declared options, in their order.
