@@ -11,7 +11,7 @@ internal import Synchronization
 /// All is bounded: a number of connections, of which the oldest makes room for a new one; a request's head; and the time of
 /// each connection. One connection carries one request.
 ///
-/// `@unchecked Sendable`: descriptors are set at the start and closed by the thread; `connections` is the thread's alone.
+/// `@unchecked Sendable`: descriptors are set at the start, and the listening one is closed by the thread; `connections` is the thread's alone.
 final class HealthListener: @unchecked Sendable {
     /// As many connections are served at once.
     static let maximumConnections = 32
@@ -36,6 +36,7 @@ final class HealthListener: @unchecked Sendable {
     private let answer: @Sendable (HTTPRequest) -> HTTPResponse
     private let tick: @Sendable () -> Void
     private let listening: Int32?
+    private let wakeReader: Int32
     private let wake: Int32
     private let isStopped = Atomic(false)
     private var connections: [Connection] = []
@@ -63,7 +64,16 @@ final class HealthListener: @unchecked Sendable {
             self.listening = nil
             self.port = nil
         }
-        self.wake = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
+        var ends: [Int32] = [-1, -1]
+        // Without it the thread notices its end a second later.
+        if pipe(&ends) == 0 { ends.forEach(Self.prepare) }
+        (self.wakeReader, self.wake) = (ends[0], ends[1])
+    }
+
+    deinit {
+        // Not by the thread: who stops it may still be about to wake it.
+        if self.wake >= 0 { close(self.wake) }
+        if self.wakeReader >= 0 { close(self.wakeReader) }
     }
 
     private static func listen(_ text: String, _ port: Int) throws(Failure) -> (Int32, Int) {
@@ -126,9 +136,9 @@ final class HealthListener: @unchecked Sendable {
     /// Ends the thread soon; returns at once.
     func stop() {
         self.isStopped.store(true, ordering: .releasing)
-        var one: UInt64 = 1
+        var one: UInt8 = 1
         // It can only fail where the thread is going to wake anyway.
-        _ = write(self.wake, &one, 8)
+        _ = write(self.wake, &one, 1)
     }
 
     // MARK: The thread
@@ -147,14 +157,17 @@ final class HealthListener: @unchecked Sendable {
         }
         for connection in self.connections { close(connection.descriptor) }
         if let listening = self.listening { close(listening) }
-        close(self.wake)
+    }
+
+    /// A descriptor that no child inherits and no call waits for.
+    private static func prepare(_ descriptor: Int32) {
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+        _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
     }
 
     /// Milliseconds of the monotonic clock.
     private static var now: Int64 {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        return Int64(now.tv_sec) * 1000 + Int64(now.tv_nsec) / 1_000_000
+        Int64(SuspendingClock().systemEpoch.duration(to: .now) / .milliseconds(1))
     }
 
     private func growOld() {
@@ -178,7 +191,7 @@ final class HealthListener: @unchecked Sendable {
         let count = descriptors.count
         // A descriptor below zero is passed over.
         descriptors.append(pollfd(fd: self.listening ?? -1, events: Int16(POLLIN), revents: 0))
-        descriptors.append(pollfd(fd: self.wake, events: Int16(POLLIN), revents: 0))
+        descriptors.append(pollfd(fd: self.wakeReader, events: Int16(POLLIN), revents: 0))
         guard poll(&descriptors, nfds_t(descriptors.count), milliseconds) > 0 else { return }
         var gone: Set<Int32> = []
         for index in 0..<count where descriptors[index].revents != 0 {
@@ -190,12 +203,13 @@ final class HealthListener: @unchecked Sendable {
 
     private func accept() {
         guard let listening = self.listening else { return }
-        let descriptor = accept4(listening, nil, nil, Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue))
+        let descriptor = Glibc.accept(listening, nil, nil)
         guard descriptor >= 0 else {
             // Without descriptors the one that waits would be reported again at once.
             if errno == EMFILE || errno == ENFILE { usleep(50_000) }
             return
         }
+        Self.prepare(descriptor)
         if self.connections.count >= Self.maximumConnections {
             close(self.connections.removeFirst().descriptor)
         }

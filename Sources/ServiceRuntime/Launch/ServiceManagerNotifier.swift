@@ -64,9 +64,8 @@ package struct ServiceManagerNotifier: Sendable {
 
     /// The program reads its configuration again; `READY=1` is to follow.
     package func sendReloading() {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        let microseconds = Int64(now.tv_sec) * 1_000_000 + Int64(now.tv_nsec) / 1_000
+        // On Linux this clock is CLOCK_MONOTONIC.
+        let microseconds = Int64(SuspendingClock().systemEpoch.duration(to: .now) / .microseconds(1))
         self.send("RELOADING=1", "MONOTONIC_USEC=\(microseconds)")
     }
 
