@@ -161,8 +161,8 @@ let package = Package(
         .testTarget(
             name: "ServiceHealthTests",
             dependencies: [
-                "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceHealth", "ServiceRuntime", "FaultHarness",
-                "TestSupport", "volume-worker", logging,
+                "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceHealth",
+                "ServiceRuntime", "TestSupport", logging,
             ],
             swiftSettings: settings
         ),
@@ -185,7 +185,8 @@ let package = Package(
         .target(
             name: "WorkerCommand",
             dependencies: [
-                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceHealth", "ServiceRuntime", "VolumeService",
+                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceHealth", "ServiceRuntime",
+                "VolumeService",
                 logging, lifecycle, argumentParser,
             ],
             swiftSettings: settings
@@ -237,7 +238,9 @@ let package = Package(
         // A whole program that fault tests hurt: with launcher, signals and exit code.
         .executableTarget(
             name: "FaultWorker",
-            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime", logging, grdb],
+            dependencies: [
+                "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceHealth", "ServiceRuntime", logging, grdb,
+            ],
             path: "Tests/FaultWorker",
             swiftSettings: settings
         ),

@@ -7,6 +7,7 @@ extension RPCServer {
         if self.isStopping { return .notReady("the server was stopped") }
         let transport = self.transport.readiness
         return self.life.isListening
-            ? transport.and(self.selfProbeReadiness) : Readiness.notReady("the server's queues are not open yet").and(transport)
+            ? transport.and(self.selfProbeReadiness)
+            : Readiness.notReady("the server's queues are not open yet").and(transport)
     }
 }

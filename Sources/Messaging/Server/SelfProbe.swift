@@ -122,7 +122,8 @@ final class SelfProbe: Sendable {
     private func probe(_ server: RPCServer, count: Int) async {
         // A broker that is away, or takes nothing, is known otherwise. And where every handler is busy the message would
         // wait behind the work: a busy server is not a deaf one.
-        guard server.transport.readiness.level == .ready, server.intake.running < server.configuration.concurrency else {
+        guard server.transport.readiness.level == .ready, server.intake.running < server.configuration.concurrency
+        else {
             return self.paths.withLock { paths in
                 for index in paths.indices { paths[index].silentSince = nil }
             }

@@ -49,6 +49,7 @@ final class HealthListener: @unchecked Sendable {
     ///   - address: An IP address and a port; 0 for any free one. `nil` for a thread that only ticks.
     ///   - tick: Called once a second, on the thread.
     ///   - answer: What is answered, on the thread.
+    /// - Throws: ``Failure`` where the address is none, or taken.
     init(
         address: (text: String, port: Int)?,
         tick: @escaping @Sendable () -> Void,

@@ -30,7 +30,10 @@ enum ServiceMetrics {
 
     private static func addServers(_ services: [ManagerService], to text: inout PrometheusText) {
         let servers = services.flatMap(\.rpcServers).map { server in
-            ([("topic", server.target.topic), ("host", server.target.server ?? "")] as [PrometheusText.Label], server.figures)
+            (
+                [("topic", server.target.topic), ("host", server.target.server ?? "")] as [PrometheusText.Label],
+                server.figures
+            )
         }
         let methods = servers.flatMap { labels, figures in
             figures.methods.map { method in

@@ -34,7 +34,11 @@ extension ServiceOption where Value == Duration {
     ///
     /// Where none has come back for two intervals and 2 s, the service is not ready.
     public static var selfProbeInterval: Self {
-        Self("self_probe_interval", default: .seconds(5), help: "how often a service probes its own queues; 0 for never") {
+        Self(
+            "self_probe_interval",
+            default: .seconds(5),
+            help: "how often the own queues are probed; 0 for never"
+        ) {
             $0 == .zero || $0 >= .milliseconds(100) ? nil : "must be 0, or at least 100 ms"
         }
     }

@@ -160,7 +160,9 @@ final class RPCStatistics: Sendable {
     /// The figures of all methods as metrics have them, sorted by namespace and name; those of requests for no method that
     /// is served come last, without a name.
     func figures() -> [RPCServerFigures.Method] {
-        let methods = self.methods.values.sorted { ($0.key.namespace ?? "", $0.key.name) < ($1.key.namespace ?? "", $1.key.name) }
+        let methods = self.methods.values.sorted {
+            ($0.key.namespace ?? "", $0.key.name) < ($1.key.namespace ?? "", $1.key.name)
+        }
         return (methods + [self.others]).map { method in
             let figures = method.change { $0 }
             return RPCServerFigures.Method(
