@@ -168,6 +168,20 @@ let package = Package(
             dependencies: ["Messaging", "PostgreSQL", "ServiceRuntime", grdb],
             swiftSettings: settings
         ),
+        // What an operator's probes ask over HTTP, and what systemd is told.
+        .target(
+            name: "ServiceHealth",
+            dependencies: ["Messaging", "ServiceRuntime", logging, lifecycle],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ServiceHealthTests",
+            dependencies: [
+                "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceHealth",
+                "ServiceRuntime", "TestSupport", logging,
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ServiceDatabaseTests",
             dependencies: [
@@ -190,8 +204,9 @@ let package = Package(
         .target(
             name: "WorkerCommand",
             dependencies: [
-                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging,
-                lifecycle, argumentParser,
+                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceHealth", "ServiceRuntime",
+                "VolumeService",
+                logging, lifecycle, argumentParser,
             ],
             swiftSettings: settings
         ),
@@ -246,7 +261,9 @@ let package = Package(
         // A whole program that fault tests hurt: with launcher, signals and exit code.
         .executableTarget(
             name: "FaultWorker",
-            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime", logging, grdb],
+            dependencies: [
+                "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceHealth", "ServiceRuntime", logging, grdb,
+            ],
             path: "Tests/FaultWorker",
             swiftSettings: settings
         ),

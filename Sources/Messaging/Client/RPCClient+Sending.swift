@@ -206,6 +206,8 @@ extension RPCClient {
 enum MessageHeader {
     /// Says that the caller is a client of this library, which understands more than oslo's.
     static let caller = "steward-caller"
+    /// Says that a server sent the message to itself, and in which of its lives.
+    static let probe = "steward-probe"
     /// What goes with each call.
     static let ofCalls = [Self.caller: "1"]
 }

@@ -265,6 +265,13 @@ public final class ReplyRouter: Sendable {
         waiter?.resume(with: outcome)
     }
 
+    /// Ends a call that is answered without a message; answers whether it waits here.
+    func answer(_ id: String, _ reply: ReplyPayload) -> Bool {
+        let waiter = self.state.withLock { $0.calls.removeValue(forKey: id)?.end() }
+        waiter?.resume(returning: reply)
+        return waiter != nil
+    }
+
     /// Ends a call, unless it has ended before.
     private func end(_ call: Call, _ outcome: Outcome) {
         let waiter = self.state.withLock { state -> CheckedContinuation<ReplyPayload, any Error>? in

@@ -107,6 +107,11 @@ public protocol Transport: Sendable {
         deadline: ContinuousClock.Instant?
     ) async throws(RPCError) -> QueueStatus?
 
+    /// Returns when each of the transport's own threads has done something: for those who watch whether they still do.
+    ///
+    /// Never touches the broker.
+    func takeTurn() async
+
     /// Ends all use of the transport; calls that wait end with `closed`. Bounded in time.
     func close() async
 }
@@ -127,10 +132,15 @@ extension Transport {
     public var readiness: Readiness { .ready }
     /// Never.
     public func onRecovery(_ body: @escaping @Sendable () -> Void) {}
+    /// Has no threads of its own.
+    public func takeTurn() async {}
 }
 
 /// A server's hold on its queues.
 public protocol Listener: Sendable {
+    /// The queue by which this listener alone gets its topic's fanout casts; `nil` where there is none.
+    var ownFanoutQueue: String? { get }
+
     /// Acknowledges deliveries.
     ///
     /// - Parameter deliveries: What is done, or about to be.
@@ -166,6 +176,9 @@ public protocol Listener: Sendable {
 }
 
 extension Listener {
+    /// None.
+    public var ownFanoutQueue: String? { nil }
+
     /// Acknowledges in a task of its own.
     public func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void) {
         // Not a task group: the transport's thread does not wait. It ends as soon as the transport answers.
@@ -310,6 +323,7 @@ public struct Delivery: Sendable {
         /// What the headers say that is asked several times.
         let isCopy: Bool
         let isFromOurClient: Bool
+        let isProbe: Bool
 
         init(
             body: [UInt8],
@@ -335,12 +349,15 @@ public struct Delivery: Sendable {
             self.receivedAt = receivedAt
             var isCopy = false
             var isFromOurClient = false
+            var isProbe = false
             for name in headers.keys {
                 isCopy = isCopy || RequestTrail.isMark(name)
                 isFromOurClient = isFromOurClient || name == MessageHeader.caller
+                isProbe = isProbe || name == MessageHeader.probe
             }
             self.isCopy = isCopy
             self.isFromOurClient = isFromOurClient
+            self.isProbe = isProbe
         }
     }
 
@@ -369,6 +386,8 @@ public struct Delivery: Sendable {
     var isCopy: Bool { self.content.isCopy }
     /// Whether its sender understands what oslo's clients do not.
     var isFromOurClient: Bool { self.content.isFromOurClient }
+    /// Whether a server sent it to itself.
+    var isProbe: Bool { self.content.isProbe }
     /// What the transport needs to settle the message.
     public let token: Token
 

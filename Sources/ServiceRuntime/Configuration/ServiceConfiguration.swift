@@ -27,6 +27,10 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Bool>.refuseSameHost,
         ServiceOption<Secret>.databaseConnection,
         ServiceOption<String>.availabilityZone,
+        ServiceOption<String>.healthAddress,
+        ServiceOption<Int>.healthPort,
+        ServiceOption<Duration>.livenessLimit,
+        ServiceOption<Duration>.selfProbeInterval,
     ]
 
     /// The declared options, in their order.

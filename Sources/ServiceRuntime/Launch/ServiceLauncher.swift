@@ -204,6 +204,10 @@ public struct ServiceLauncher: Sendable {
         told: borrowing Mutex<ConfigurationNotices>,
         logger: Logger
     ) async {
+        let notifier = ServiceManagerNotifier()
+        notifier.sendReloading()
+        // Also where it is refused: the program goes on as before.
+        defer { notifier.send("READY=1") }
         do {
             let changes = try await live.readAgain()
             let configuration = live.current

@@ -1,6 +1,7 @@
 internal import Logging
 public import Messaging
 internal import ServiceLifecycle
+internal import Synchronization
 
 extension ManagerService {
     /// Serves until the service is stopped, shut down or cancelled.
@@ -68,6 +69,7 @@ extension ManagerService {
             // Schedulers may have forgotten the host meanwhile, or be others.
             self.transport.onRecovery { [weak capabilities] in capabilities?.publishAgain() }
         }
+        self.servers.withLock { $0 = servers.map(\.server) }
         try await withThrowingTaskGroup(of: Part.self) { group in
             for (server, listening) in servers {
                 group.addTask {
@@ -169,6 +171,8 @@ extension ManagerService {
         configuration.journal = self.journal
         configuration.namesakes = self.configuration[.refuseSameHost] ? .refuse : .share
         configuration.serviceVersion = self.manager.serviceVersion
+        let selfProbeInterval = self.configuration[.selfProbeInterval]
+        configuration.selfProbeInterval = selfProbeInterval > .zero ? selfProbeInterval : nil
         configuration.managedHost = self.manager.host == target.server ? nil : self.manager.host
         return configuration
     }

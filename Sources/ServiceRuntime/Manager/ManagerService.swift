@@ -35,6 +35,8 @@ public final class ManagerService: Service {
     let stopped: Eventual<Void>
     /// Comes when the service has started, or when it has ended without.
     let started = Eventual<Bool>()
+    /// What serves, one for each target; there from the end of ``Manager/initHost()`` on.
+    let servers = Mutex<[RPCServer]>([])
 
     /// Creates a service; it starts with ``run()``.
     ///
@@ -151,11 +153,13 @@ public final class ManagerService: Service {
     /// Whether the service can be reached at present and its manager is ready, and why not.
     ///
     /// Not ready before the end of ``Manager/initHostWithRPC()``, while the broker is away or something that the service
-    /// declared there is being restored, while the manager says so (``Manager/readiness``), and from the stop on. Answered at once, from what is known.
+    /// declared there is being restored, while what the service sends itself does not come back (option
+    /// `self_probe_interval`), while the manager says so (``Manager/readiness``), and from the stop on. Answered at once, from what is known.
     public var readiness: Readiness {
         if self.stopped.current != nil { return .notReady("the service was stopped") }
         return switch self.started.current {
-        case true: self.transport.readiness.and(self.manager.readiness).and(self.membership.readiness)
+        case true:
+            self.transport.readiness.and(self.selfProbeReadiness).and(self.manager.readiness).and(self.membership.readiness)
         case false: .notReady("the service has ended")
         case nil: Readiness.notReady("the service is starting").and(self.transport.readiness)
         }

@@ -44,6 +44,24 @@ struct LatencyHistogram: Sendable {
         self.maximum = max(self.maximum, duration)
     }
 
+    /// The sum of all, in seconds.
+    var totalSeconds: Double { self.sum / 1e9 }
+
+    /// How many do not exceed each of the bounds, which are in order; off by no more than a bucket.
+    func counts(upTo bounds: [Duration]) -> [UInt64] {
+        var result: [UInt64] = []
+        var passed: UInt64 = 0
+        var bucket = 0
+        for bound in bounds {
+            while bucket < self.counts.count, Self.middle(of: bucket) <= bound {
+                passed += self.counts[bucket]
+                bucket += 1
+            }
+            result.append(passed)
+        }
+        return result
+    }
+
     /// The duration that a part of all does not exceed.
     ///
     /// - Parameter part: The part, above 0 and at most 1: 0.99 for the 99th percentile.

@@ -157,6 +157,30 @@ final class RPCStatistics: Sendable {
             }
     }
 
+    /// The figures of all methods as metrics have them, sorted by namespace and name; those of requests for no method that
+    /// is served come last, without a name.
+    func figures() -> [RPCServerFigures.Method] {
+        let methods = self.methods.values.sorted {
+            ($0.key.namespace ?? "", $0.key.name) < ($1.key.namespace ?? "", $1.key.name)
+        }
+        return (methods + [self.others]).map { method in
+            let figures = method.change { $0 }
+            return RPCServerFigures.Method(
+                name: method.key.name,
+                namespace: method.key.namespace,
+                running: figures.running,
+                outcomes: [
+                    ("succeeded", figures.succeeded), ("expected_error", figures.expectedErrors),
+                    ("unexpected_error", figures.unexpectedErrors), ("cancelled", figures.cancelled),
+                    ("expired", figures.expired), ("duplicate", figures.duplicates),
+                ],
+                refusals: Self.byName(figures.refusals),
+                queueWait: RPCServerFigures.Distribution(figures.queueWait),
+                runTime: RPCServerFigures.Distribution(figures.runTime)
+            )
+        }
+    }
+
     /// What was refused without being a request for a method that is served, by the kind of refusal.
     func otherRefusals() -> [String: Int] {
         self.others.change { Self.byName($0.refusals) }
