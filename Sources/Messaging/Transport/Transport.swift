@@ -29,6 +29,11 @@ public protocol Transport: Sendable {
     /// Answered at once, from what is known.
     var readiness: Readiness { get }
 
+    /// What the transport has done so far; nothing, where it does not count.
+    ///
+    /// Answered at once, from what is known.
+    var figures: TransportFigures { get }
+
     /// Has a closure called each time that messages can come and go again after a fault; never, where a transport has none.
     ///
     /// - Parameter body: Called on any thread; must return at once.
@@ -130,6 +135,8 @@ extension Transport {
     public var taskExecutor: (any TaskExecutor)? { nil }
     /// Never in trouble.
     public var readiness: Readiness { .ready }
+    /// Nothing, unless the transport says it.
+    public var figures: TransportFigures { TransportFigures() }
     /// Never.
     public func onRecovery(_ body: @escaping @Sendable () -> Void) {}
     /// Has no threads of its own.

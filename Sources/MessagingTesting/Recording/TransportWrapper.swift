@@ -21,6 +21,8 @@ extension TransportWrapper {
 
     /// Whether the wrapped transport works.
     public var readiness: Readiness { self.wrapped.readiness }
+    /// What the wrapped transport has done.
+    public var figures: TransportFigures { self.wrapped.figures }
     /// Has the wrapped transport's threads take a turn.
     public func takeTurn() async { await self.wrapped.takeTurn() }
 
