@@ -76,6 +76,7 @@ extension RPCClient {
         let destination = try self.destination(of: self.fanoutTarget)
         let replies = self.transport.replies
         let messageID = makeUniqueID()
+        let statistics = self.statistics(of: request)
         do {
             let replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
             replies.gather(messageID)
@@ -87,9 +88,12 @@ extension RPCClient {
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: deadline)
             )
+            statistics.count(.gather, .succeeded)
         } catch {
             _ = replies.gathered(messageID)
-            if error.code == .noSuchServer { return [] }
+            let isUnrouted = error.code == .noSuchServer
+            statistics.count(.gather, isUnrouted ? .unrouted : Task.isCancelled ? .cancelled : .failed(error.code))
+            if isUnrouted { return [] }
             throw try self.explain(error, request)
         }
         do {

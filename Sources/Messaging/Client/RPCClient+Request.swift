@@ -4,7 +4,7 @@ extension RPCClient {
         let method: String
         /// Whether the method's servers run a request once, however often it comes.
         private(set) var isRepeatable = false
-        private let namespace: String?
+        let namespace: String?
         private let version: RPCVersion?
         private let arguments: RawJSON
         private let context: RPCContext

@@ -5,8 +5,32 @@ extension RPCClient {
         Target(topic: self.target.topic, exchange: self.target.exchange, isFanout: true)
     }
 
-    /// Sends a request and waits for its reply.
+    /// The figures of a request's method.
+    func statistics(of request: Request) -> RPCClientStatistics.Method {
+        self.transport.replies.statistics.method(
+            request.method,
+            namespace: request.namespace,
+            topic: self.target.topic
+        )
+    }
+
+    /// Sends a request and waits for its reply, and counts how that ended.
     func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
+        let statistics = self.statistics(of: request)
+        let clock = self.transport.clock
+        let startedAt = clock.now
+        statistics.beginCall()
+        do {
+            let result = try await self.sendCall(request, timeout: timeout)
+            statistics.endCall(.succeeded, after: clock.now - startedAt)
+            return result
+        } catch {
+            statistics.endCall(RPCClientStatistics.Ending(error), after: clock.now - startedAt)
+            throw error
+        }
+    }
+
+    private func sendCall(_ request: Request, timeout: Duration) async throws -> RawJSON {
         let destination = try self.destination(of: self.target)
         guard !self.target.isFanout else {
             throw RPCError(
@@ -68,8 +92,10 @@ extension RPCClient {
     func cast(_ request: Request, to target: Target) async throws -> CastReceipt {
         let destination = try self.destination(of: target)
         let uniqueID = makeUniqueID()
+        let statistics = self.statistics(of: request)
+        let way: RPCClientStatistics.Sending = target.isFanout ? .fanout : .cast
         guard self.options.awaitsConfirm else {
-            try await self.castUnconfirmed(request, uniqueID, to: destination)
+            try await self.castUnconfirmed(request, uniqueID, to: destination) { statistics.count(way, $0) }
             return CastReceipt(uniqueID: uniqueID, isRouted: true)
         }
         var isRouted = true
@@ -83,8 +109,10 @@ extension RPCClient {
         } catch  where error.code == .noSuchServer && (target.isFanout || !self.options.requiresRoute) {
             isRouted = false
         } catch {
+            statistics.count(way, Task.isCancelled ? .cancelled : .failed(error.code))
             throw try self.explain(error, request)
         }
+        statistics.count(way, isRouted ? .succeeded : .unrouted)
         self.logger.debug(
             "cast sent",
             metadata: ["method": "\(request.method)", "target": "\(target)", "routed": "\(isRouted)"]
@@ -93,13 +121,22 @@ extension RPCClient {
     }
 
     /// Hands a request to the connection, and waits only where too many before it are not written.
-    private func castUnconfirmed(_ request: Request, _ uniqueID: String, to destination: Destination) async throws {
+    private func castUnconfirmed(
+        _ request: Request,
+        _ uniqueID: String,
+        to destination: Destination,
+        count: @escaping @Sendable (RPCClientStatistics.Ending) -> Void
+    ) async throws {
         let deadline = self.transport.clock.now + self.options.timeout
         let window = self.transport.replies.unwritten
         do {
             try await window.enter(until: deadline, clock: self.transport.clock)
         } catch is DeadlinePassed {
+            count(.failed(.timeout))
             throw try self.explain(RPCError(.timeout, "the connection takes nothing at present"), request)
+        } catch {
+            count(.cancelled)
+            throw error
         }
         var options = SendOptions(deadline: deadline)
         options.confirmation = .none
@@ -112,6 +149,7 @@ extension RPCClient {
             onWritten: nil
         ) { error in
             window.leave()
+            count(error == nil ? .succeeded : .lost)
             if let error {
                 logger.warning("cast is lost", metadata: ["method": "\(method)", "error": "\(error)"])
             }

@@ -104,6 +104,9 @@ public final class ReplyRouter: Sendable {
     /// Casts whose confirm nobody awaits, and which are not written yet.
     let unwritten = SendWindow(size: 1_000)
 
+    /// What was sent, method by method.
+    let statistics = RPCClientStatistics()
+
     private let clock: any MessagingClock
     private let state = Mutex(State())
 

@@ -42,6 +42,7 @@ extension RPCServer {
             await self.pause(after: delivery)
             return await self.outlivingCancellation { await listener.reject([delivery], requeue: true) }
         }
+        self.statistics.countDeadLetter(.refused, of: copy.request?.method, namespace: copy.request?.namespace)
         await self.outlivingCancellation { _ = await listener.acknowledge([delivery]) }
         guard let request = copy.request,
             let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue)

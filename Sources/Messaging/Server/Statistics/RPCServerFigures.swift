@@ -9,6 +9,12 @@ package struct RPCServerFigures: Sendable {
         package let outcomes: [(name: String, count: Int)]
         /// How many were not run, by the kind of refusal.
         package let refusals: [String: Int]
+        /// How many that are done at least once were sent on for another attempt, and how many of those because a worker
+        /// was lost with them.
+        package let retries: Int
+        package let redeliveries: Int
+        /// How many were given up and put among the dead letters, by the reason.
+        package let deadLetters: [String: Int]
         package let queueWait: Distribution
         package let runTime: Distribution
     }
@@ -27,7 +33,7 @@ package struct RPCServerFigures: Sendable {
         package let count: UInt64
         package let totalSeconds: Double
 
-        init(_ histogram: LatencyHistogram) {
+        package init(_ histogram: LatencyHistogram) {
             self.counts = histogram.counts(upTo: Self.bounds)
             self.count = histogram.count
             self.totalSeconds = histogram.totalSeconds
