@@ -13,6 +13,8 @@ public final class ServiceCapabilities: Sendable {
         var revision: UInt64 = 0
         /// The latest revision that all schedulers were sent.
         var published: UInt64 = 0
+        /// How many reports were sent.
+        var reports = 0
         /// Comes with the next change.
         var change = Eventual<Void>()
         /// The time that the last report was given, since the beginning of 1970.
@@ -38,6 +40,9 @@ public final class ServiceCapabilities: Sendable {
 
     /// The latest value, or `nil` as long as there is none.
     public var latest: JSONValue? { self.state.withLock(\.value) }
+
+    /// How many reports all schedulers were sent.
+    var reports: Int { self.state.withLock(\.reports) }
 
     /// Remembers a value; one that differs from the last is published at once, `nil` ends the publication.
     func update(_ value: JSONValue?) {
@@ -84,6 +89,7 @@ public final class ServiceCapabilities: Sendable {
             try await send(value)
             let isCurrent = self.state.withLock { state in
                 state.published = max(state.published, revision)
+                state.reports += 1
                 return state.revision == revision
             }
             if isCurrent { return }

@@ -16,6 +16,7 @@ final class PeriodicTaskEntry: Sendable {
     private struct State {
         var schedule: PeriodicTaskSchedule
         var status: PeriodicTaskStatus
+        var durations = LatencyHistogram()
         var run: Run?
         var body: Task<Void, Never>?
         /// The text of the error that was logged last; a task that fails each time is logged once.
@@ -49,6 +50,16 @@ final class PeriodicTaskEntry: Sendable {
             status.nextRun = self.task.isEnabled ? state.schedule.due : nil
             return status
         }
+    }
+
+    /// What metrics say of the task.
+    var figures: PeriodicTaskFigures {
+        let status = self.status
+        return PeriodicTaskFigures(
+            status: status,
+            duration: RPCServerFigures.Distribution(self.state.withLock(\.durations)),
+            lastSuccessAge: status.lastSuccess.map { max(self.clock.now() - $0, .zero) }
+        )
     }
 
     /// When the next run is due.
@@ -145,11 +156,14 @@ final class PeriodicTaskEntry: Sendable {
             state.body = nil
             state.status.isRunning = false
             state.status.lastDuration = duration
+            state.durations.record(duration)
             if duration > self.task.spacing { state.status.overruns += 1 }
             state.status.skippedRuns += state.schedule.advance(at: now, start: run.startedAt, random: self.random)
             guard !isOverdue else { return true }
             switch result {
-            case .success: state.status.lastError = nil
+            case .success:
+                state.status.lastError = nil
+                state.status.lastSuccess = now
             case .failure(let error):
                 state.status.failures += 1
                 state.status.lastError = error
