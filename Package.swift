@@ -14,6 +14,7 @@ let settings: [SwiftSetting] = [
 ]
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -36,6 +37,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         // Without its trait JSON, which brings in all of Foundation: the runtime reads its file with its own codec.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
@@ -171,14 +173,15 @@ let package = Package(
         // What an operator's probes ask over HTTP, and what systemd is told.
         .target(
             name: "ServiceHealth",
-            dependencies: ["Messaging", "ServiceRuntime", logging, lifecycle],
+            dependencies: ["Messaging", "ServiceRuntime", logging, lifecycle, metrics],
             swiftSettings: settings
         ),
         .testTarget(
             name: "ServiceHealthTests",
             dependencies: [
                 "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceHealth",
-                "ServiceRuntime", "TestSupport", logging,
+                "ServiceRuntime", "TestSupport", logging, metrics,
+                .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),
@@ -206,7 +209,7 @@ let package = Package(
             dependencies: [
                 "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceHealth", "ServiceRuntime",
                 "VolumeService",
-                logging, lifecycle, argumentParser,
+                logging, lifecycle, argumentParser, metrics,
             ],
             swiftSettings: settings
         ),

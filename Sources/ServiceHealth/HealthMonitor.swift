@@ -44,6 +44,11 @@ public final class HealthMonitor: Sendable {
 
     private let state = Mutex(State())
     private let notifier: ServiceManagerNotifier
+    /// What the program itself counts with the API of swift-metrics, which `/metrics` tells, too.
+    ///
+    /// It has to be set up for that: `MetricsSystem.bootstrap(health.metrics)`, once in a process. The programs' command
+    /// does so.
+    public let metrics = PrometheusMetrics()
 
     /// Creates a monitor, which does nothing before ``begin(_:logger:)``.
     public convenience init() {
@@ -190,9 +195,11 @@ public final class HealthMonitor: Sendable {
                 contentType: HTTPResponse.json
             )
         case "/metrics":
-            let startedAt = self.state.withLock(\.startedAt)
+            let (startedAt, transport) = self.state.withLock { ($0.startedAt, $0.transport) }
             let text = ServiceMetrics.text(
                 of: self.managers,
+                transport: transport,
+                own: self.metrics,
                 readiness: self.readiness,
                 isLive: self.complaints.isEmpty,
                 uptime: .now - startedAt

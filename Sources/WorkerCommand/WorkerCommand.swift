@@ -1,5 +1,6 @@
 public import ArgumentParser
 internal import ConfigurationYAML
+internal import CoreMetrics
 internal import Glibc
 internal import Logging
 internal import Messaging
@@ -114,6 +115,8 @@ extension WorkerCommand {
             } else if arguments.configCheck {
                 end = try Self.check(launcher, arguments)
             } else {
+                // Before anything is counted: what is counted with another factory is not told.
+                MetricsSystem.bootstrap(health.metrics)
                 end = await launcher.run(
                     overrides: try arguments.overrides(),
                     files: arguments.configFile,

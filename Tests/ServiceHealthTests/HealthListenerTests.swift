@@ -109,7 +109,7 @@ import Testing
         text.histogram(
             "a_seconds",
             [("method", "a\"b\\c\nd")],
-            bounds: [.milliseconds(250)],
+            bounds: [0.25],
             counts: [2],
             count: 3,
             sum: 1.5

@@ -1,3 +1,5 @@
+internal import Messaging
+
 /// A text in Prometheus' exposition format 0.0.4.
 struct PrometheusText {
     /// What a family of samples is.
@@ -15,6 +17,11 @@ struct PrometheusText {
         self.text += "# HELP \(name) \(help)\n# TYPE \(name) \(kind.rawValue)\n"
     }
 
+    /// A number that need not be finite.
+    static func number(_ value: Double) -> String {
+        if value.isNaN { "NaN" } else if value.isInfinite { value > 0 ? "+Inf" : "-Inf" } else { "\(value)" }
+    }
+
     /// Adds a sample.
     mutating func sample(_ name: String, _ labels: [Label], _ value: some CustomStringConvertible) {
         self.text += name
@@ -24,20 +31,33 @@ struct PrometheusText {
         self.text += " \(value)\n"
     }
 
+    /// Adds the samples of a histogram of durations; none, where nothing was counted: they are many lines.
+    mutating func histogram(_ name: String, _ labels: [Label], _ values: RPCServerFigures.Distribution) {
+        guard values.count > 0 else { return }
+        self.histogram(
+            name,
+            labels,
+            bounds: RPCServerFigures.Distribution.bounds.map(\.seconds),
+            counts: values.counts,
+            count: values.count,
+            sum: values.totalSeconds
+        )
+    }
+
     /// Adds the samples of a histogram.
     mutating func histogram(
         _ name: String,
         _ labels: [Label],
-        bounds: [Duration],
+        bounds: [Double],
         counts: [UInt64],
         count: UInt64,
         sum: Double
     ) {
         for (bound, below) in zip(bounds, counts) {
-            self.sample("\(name)_bucket", labels + [("le", "\(bound.seconds)")], below)
+            self.sample("\(name)_bucket", labels + [("le", Self.number(bound))], below)
         }
         self.sample("\(name)_bucket", labels + [("le", "+Inf")], count)
-        self.sample("\(name)_sum", labels, sum)
+        self.sample("\(name)_sum", labels, Self.number(sum))
         self.sample("\(name)_count", labels, count)
     }
 

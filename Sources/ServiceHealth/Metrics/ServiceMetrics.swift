@@ -7,6 +7,8 @@ internal import ServiceRuntime
 enum ServiceMetrics {
     static func text(
         of services: [ManagerService],
+        transport: (any Transport)?,
+        own: PrometheusMetrics,
         readiness: Readiness,
         isLive: Bool,
         uptime: Duration
@@ -21,10 +23,16 @@ enum ServiceMetrics {
         self.addServers(services, to: &text)
         self.addProbes(services, to: &text)
         self.addPeriodicTasks(services, to: &text)
+        self.addCapabilities(services, to: &text)
+        if let transport {
+            self.addConnections(transport.figures, to: &text)
+            self.addClients(transport.replies.clientFigures, to: &text)
+        }
+        own.add(to: &text)
         return text.text
     }
 
-    private static func labels(of service: ManagerService) -> [PrometheusText.Label] {
+    static func labels(of service: ManagerService) -> [PrometheusText.Label] {
         [("topic", service.target.topic), ("host", service.target.server ?? "")]
     }
 
@@ -55,6 +63,7 @@ enum ServiceMetrics {
                 text.sample("steward_refusals_total", labels + [("kind", kind)], count)
             }
         }
+        self.addDeliveries(methods, to: &text)
         self.addDistributions("steward_request_seconds", "How long handlers ran.", methods, \.runTime, to: &text)
         self.addDistributions(
             "steward_request_wait_seconds",
@@ -71,6 +80,27 @@ enum ServiceMetrics {
         for (labels, figures) in servers { text.sample("steward_requests_waiting", labels, figures.waiting) }
     }
 
+    /// What became of requests that are done at least once.
+    private static func addDeliveries(
+        _ methods: [([PrometheusText.Label], RPCServerFigures.Method)],
+        to text: inout PrometheusText
+    ) {
+        text.family("steward_retries_total", .counter, "Requests that were sent on for another attempt.")
+        for (labels, method) in methods where method.retries > 0 {
+            text.sample("steward_retries_total", labels, method.retries)
+        }
+        text.family("steward_redeliveries_total", .counter, "Those of them whose worker was lost.")
+        for (labels, method) in methods where method.redeliveries > 0 {
+            text.sample("steward_redeliveries_total", labels, method.redeliveries)
+        }
+        text.family("steward_dead_letters_total", .counter, "Requests that were given up, by the reason.")
+        for (labels, method) in methods {
+            for (reason, count) in method.deadLetters.sorted(by: { $0.key < $1.key }) {
+                text.sample("steward_dead_letters_total", labels + [("reason", reason)], count)
+            }
+        }
+    }
+
     private static func addDistributions(
         _ name: String,
         _ help: String,
@@ -79,19 +109,7 @@ enum ServiceMetrics {
         to text: inout PrometheusText
     ) {
         text.family(name, .histogram, help)
-        for (labels, method) in methods {
-            let values = method[keyPath: distribution]
-            // A method that was never called needs none of the many lines.
-            guard values.count > 0 else { continue }
-            text.histogram(
-                name,
-                labels,
-                bounds: RPCServerFigures.Distribution.bounds,
-                counts: values.counts,
-                count: values.count,
-                sum: values.totalSeconds
-            )
-        }
+        for (labels, method) in methods { text.histogram(name, labels, method[keyPath: distribution]) }
     }
 
     private static func addProbes(_ services: [ManagerService], to text: inout PrometheusText) {
@@ -106,15 +124,5 @@ enum ServiceMetrics {
         for (labels, probe) in probes {
             if let roundTrip = probe.roundTrip { text.sample("steward_self_probe_seconds", labels, roundTrip.seconds) }
         }
-    }
-
-    private static func addPeriodicTasks(_ services: [ManagerService], to text: inout PrometheusText) {
-        let tasks = services.flatMap { service in
-            service.periodicTaskStatuses.map { (self.labels(of: service) + [("task", $0.name)], $0) }
-        }
-        text.family("steward_periodic_runs_total", .counter, "Runs of a periodic task.")
-        for (labels, task) in tasks { text.sample("steward_periodic_runs_total", labels, task.runs) }
-        text.family("steward_periodic_failures_total", .counter, "Runs that ended with an error.")
-        for (labels, task) in tasks { text.sample("steward_periodic_failures_total", labels, task.failures) }
     }
 }
