@@ -1,5 +1,6 @@
 import CoreMetrics
 import FaultHarness
+import Foundation
 import Logging
 import Messaging
 import MessagingRabbitMQ
@@ -128,6 +129,27 @@ import Testing
                 #expect(text.values("steward_broker_connection_state").reduce(0, +) == 3)
             }
         }
+    }
+
+    @Test func `the guide has a line for each metric, with its type`() async throws {
+        let guide = URL(filePath: #filePath).deletingLastPathComponent()
+            .appending(path: "../../Sources/ServiceRuntime/Documentation.docc/Operating.md")
+        let rows = try String(contentsOf: guide, encoding: .utf8).split(separator: "\n").filter {
+            $0.hasPrefix("| `steward_")
+        }
+        let told = rows.map { row in
+            let cells = row.split(separator: "|").map { $0.trimmingCharacters(in: CharacterSet(charactersIn: " `")) }
+            return "\(cells[0]) \(cells[1])"
+        }
+        let transport = InMemoryTransport(InMemoryBroker())
+        let monitor = HealthMonitor()
+        try monitor.begin(on: ("127.0.0.1", 0), livenessLimit: .seconds(30), logger: Logger(label: "health"))
+        monitor.watch([], on: transport)
+        let port = try #require(monitor.port)
+        let text = try ExpositionFormat(try #require(await get(port, "/metrics")).body)
+        monitor.end()
+        #expect(told.sorted() == text.families.map { "\($0.name) \($0.kind)" }.sorted())
+        #expect(!told.isEmpty)
     }
 
     @Test func `periodic tasks tell how long they take, what failed and when one succeeded last`() async throws {
