@@ -76,7 +76,6 @@ extension RPCClient {
         let destination = try self.destination(of: self.fanoutTarget)
         let replies = self.transport.replies
         let messageID = makeUniqueID()
-        let statistics = self.statistics(of: request)
         do {
             let replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
             replies.gather(messageID)
@@ -88,11 +87,15 @@ extension RPCClient {
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: deadline)
             )
-            statistics.count(.gather, .succeeded)
+            self.count(.gather, .succeeded, request)
         } catch {
             _ = replies.gathered(messageID)
             let isUnrouted = error.code == .noSuchServer
-            statistics.count(.gather, isUnrouted ? .unrouted : Task.isCancelled ? .cancelled : .failed(error.code))
+            self.count(
+                .gather,
+                isUnrouted ? .unrouted : Task.isCancelled ? .cancelled : .failed(error.code),
+                request
+            )
             if isUnrouted { return [] }
             throw try self.explain(error, request)
         }

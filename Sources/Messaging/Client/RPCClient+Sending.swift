@@ -5,9 +5,11 @@ extension RPCClient {
         Target(topic: self.target.topic, exchange: self.target.exchange, isFanout: true)
     }
 
-    /// The figures of a request's method.
-    func statistics(of request: Request) -> RPCClientStatistics.Method {
-        self.transport.replies.statistics.method(
+    /// Counts what became of a request that is no call.
+    func count(_ way: RPCClientStatistics.Sending, _ ending: RPCClientStatistics.Ending, _ request: Request) {
+        self.transport.replies.statistics.count(
+            way,
+            ending,
             request.method,
             namespace: request.namespace,
             topic: self.target.topic
@@ -16,16 +18,16 @@ extension RPCClient {
 
     /// Sends a request and waits for its reply, and counts how that ended.
     func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
-        let statistics = self.statistics(of: request)
+        let statistics = self.transport.replies.statistics
         let clock = self.transport.clock
         let startedAt = clock.now
-        statistics.beginCall()
+        let place = statistics.beginCall(request.method, namespace: request.namespace, topic: self.target.topic)
         do {
             let result = try await self.sendCall(request, timeout: timeout)
-            statistics.endCall(.succeeded, after: clock.now - startedAt)
+            statistics.endCall(place, .succeeded, after: clock.now - startedAt)
             return result
         } catch {
-            statistics.endCall(RPCClientStatistics.Ending(error), after: clock.now - startedAt)
+            statistics.endCall(place, RPCClientStatistics.Ending(error), after: clock.now - startedAt)
             throw error
         }
     }
@@ -92,10 +94,9 @@ extension RPCClient {
     func cast(_ request: Request, to target: Target) async throws -> CastReceipt {
         let destination = try self.destination(of: target)
         let uniqueID = makeUniqueID()
-        let statistics = self.statistics(of: request)
         let way: RPCClientStatistics.Sending = target.isFanout ? .fanout : .cast
         guard self.options.awaitsConfirm else {
-            try await self.castUnconfirmed(request, uniqueID, to: destination) { statistics.count(way, $0) }
+            try await self.castUnconfirmed(request, uniqueID, to: destination, way)
             return CastReceipt(uniqueID: uniqueID, isRouted: true)
         }
         var isRouted = true
@@ -109,10 +110,10 @@ extension RPCClient {
         } catch  where error.code == .noSuchServer && (target.isFanout || !self.options.requiresRoute) {
             isRouted = false
         } catch {
-            statistics.count(way, Task.isCancelled ? .cancelled : .failed(error.code))
+            self.count(way, Task.isCancelled ? .cancelled : .failed(error.code), request)
             throw try self.explain(error, request)
         }
-        statistics.count(way, isRouted ? .succeeded : .unrouted)
+        self.count(way, isRouted ? .succeeded : .unrouted, request)
         self.logger.debug(
             "cast sent",
             metadata: ["method": "\(request.method)", "target": "\(target)", "routed": "\(isRouted)"]
@@ -125,17 +126,17 @@ extension RPCClient {
         _ request: Request,
         _ uniqueID: String,
         to destination: Destination,
-        count: @escaping @Sendable (RPCClientStatistics.Ending) -> Void
+        _ way: RPCClientStatistics.Sending
     ) async throws {
         let deadline = self.transport.clock.now + self.options.timeout
         let window = self.transport.replies.unwritten
         do {
             try await window.enter(until: deadline, clock: self.transport.clock)
         } catch is DeadlinePassed {
-            count(.failed(.timeout))
+            self.count(way, .failed(.timeout), request)
             throw try self.explain(RPCError(.timeout, "the connection takes nothing at present"), request)
         } catch {
-            count(.cancelled)
+            self.count(way, .cancelled, request)
             throw error
         }
         var options = SendOptions(deadline: deadline)
@@ -149,7 +150,7 @@ extension RPCClient {
             onWritten: nil
         ) { error in
             window.leave()
-            count(error == nil ? .succeeded : .lost)
+            self.count(way, error == nil ? .succeeded : .lost, request)
             if let error {
                 logger.warning("cast is lost", metadata: ["method": "\(method)", "error": "\(error)"])
             }

@@ -167,11 +167,11 @@ public struct RPCClient: Sendable {
         do {
             return try method.result.decode(result)
         } catch {
-            self.transport.replies.statistics.method(
+            self.transport.replies.statistics.countUnreadable(
                 method.name,
                 namespace: self.options.namespace ?? method.namespace,
                 topic: self.target.topic
-            ).countUnreadable()
+            )
             throw RPCError(
                 .invalidReply,
                 "the reply to \(method.name) is not what its contract says: \(error)",

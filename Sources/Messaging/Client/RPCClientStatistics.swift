@@ -2,14 +2,20 @@ internal import Synchronization
 
 /// What the clients of a transport have sent, and what became of it, method by method.
 ///
-/// A request costs three uncontended locks and a look-up here. Methods come from the program and not from its peers; still
-/// there is a limit, for a client that makes up their names: what comes after it is counted together.
+/// A call costs two uncontended locks here, a cast one, and a look-up that mostly is a comparison. Methods come from the
+/// program and not from its peers; still there is a limit, for a client that makes up their names: what comes after it is
+/// counted together.
 final class RPCClientStatistics: Sendable {
     /// So many methods have figures of their own.
     static let maximumMethods = 256
 
+    /// Where a method's figures are.
+    struct Place: Sendable {
+        fileprivate let index: Int
+    }
+
     /// How a request is sent that is no call.
-    enum Sending: Int, CaseIterable {
+    enum Sending {
         case cast, fanout, gather
     }
 
@@ -33,7 +39,7 @@ final class RPCClientStatistics: Sendable {
         }
     }
 
-    fileprivate struct Key: Hashable {
+    private struct Key: Hashable {
         let topic: String
         let namespace: String?
         let name: String
@@ -73,78 +79,110 @@ final class RPCClientStatistics: Sendable {
         var calls = Endings()
         var unreadable = 0
         var duration = LatencyHistogram()
-        var sent = [Endings](repeating: Endings(), count: Sending.allCases.count)
-    }
+        var casts = Endings()
+        var fanouts = Endings()
+        var gatherings = Endings()
 
-    /// One method's figures.
-    final class Method: Sendable {
-        fileprivate let key: Key
-        private let figures = Mutex(Figures())
-
-        fileprivate init(_ key: Key) {
-            self.key = key
-        }
-
-        func beginCall() {
-            self.figures.withLock { $0.running += 1 }
-        }
-
-        func endCall(_ ending: Ending, after duration: Duration) {
-            self.figures.withLock { figures in
-                figures.running -= 1
-                figures.calls.count(ending)
-                figures.duration.record(duration)
+        mutating func count(_ sending: Sending, _ ending: Ending) {
+            switch sending {
+            case .cast: self.casts.count(ending)
+            case .fanout: self.fanouts.count(ending)
+            case .gather: self.gatherings.count(ending)
             }
         }
+    }
 
-        func countUnreadable() {
-            self.figures.withLock { $0.unreadable += 1 }
+    private struct State {
+        /// Those of the others come first.
+        var keys = [Key(topic: "", namespace: nil, name: "")]
+        var figures = [Figures()]
+        var places: [Key: Int] = [:]
+        /// The place that was asked for last, by how long the names are: to hash them takes longer than all the rest.
+        var recent = [Int](repeating: 0, count: 64)
+
+        mutating func place(of key: Key) -> Int {
+            let slot = (key.name.utf8.count &* 7 &+ key.topic.utf8.count) & 63
+            let recent = self.recent[slot]
+            if recent > 0, self.keys[recent] == key { return recent }
+            guard let place = self.places[key] ?? self.add(key) else { return 0 }
+            self.recent[slot] = place
+            return place
         }
 
-        func count(_ sending: Sending, _ ending: Ending) {
-            self.figures.withLock { $0.sent[sending.rawValue].count(ending) }
+        private mutating func add(_ key: Key) -> Int? {
+            guard self.places.count < RPCClientStatistics.maximumMethods else { return nil }
+            let place = self.keys.count
+            self.keys.append(key)
+            self.figures.append(Figures())
+            self.places[key] = place
+            return place
         }
+    }
 
-        fileprivate var current: RPCClientFigures.Method {
-            let figures = self.figures.withLock { $0 }
-            return RPCClientFigures.Method(
-                topic: self.key.topic,
-                namespace: self.key.namespace,
-                name: self.key.name,
+    private let state = Mutex(State())
+
+    // MARK: Counting
+
+    /// A call begins.
+    ///
+    /// - Returns: What ``endCall(_:_:after:)`` needs.
+    func beginCall(_ name: String, namespace: String?, topic: String) -> Place {
+        self.state.withLock { state in
+            let place = state.place(of: Key(topic: topic, namespace: namespace, name: name))
+            state.figures[place].running += 1
+            return Place(index: place)
+        }
+    }
+
+    /// A call has ended.
+    func endCall(_ place: Place, _ ending: Ending, after duration: Duration) {
+        self.state.withLock { state in
+            state.figures[place.index].running -= 1
+            state.figures[place.index].calls.count(ending)
+            state.figures[place.index].duration.record(duration)
+        }
+    }
+
+    /// A call has ended with a result that cannot be read.
+    func countUnreadable(_ name: String, namespace: String?, topic: String) {
+        self.state.withLock { state in
+            let place = state.place(of: Key(topic: topic, namespace: namespace, name: name))
+            state.figures[place].unreadable += 1
+        }
+    }
+
+    /// A request that is no call was sent, or was not.
+    func count(_ sending: Sending, _ ending: Ending, _ name: String, namespace: String?, topic: String) {
+        self.state.withLock { state in
+            let place = state.place(of: Key(topic: topic, namespace: namespace, name: name))
+            state.figures[place].count(sending, ending)
+        }
+    }
+
+    // MARK: Reading
+
+    /// The figures of all methods, sorted; those of the others come last, if there are any.
+    func figures() -> [RPCClientFigures.Method] {
+        let state = self.state.withLock { $0 }
+        let methods = zip(state.keys, state.figures).dropFirst().sorted { one, other in
+            (one.0.topic, one.0.namespace ?? "", one.0.name) < (other.0.topic, other.0.namespace ?? "", other.0.name)
+        }
+        let isFull = methods.count == Self.maximumMethods
+        return (isFull ? methods + [(state.keys[0], state.figures[0])] : methods).map { key, figures in
+            RPCClientFigures.Method(
+                topic: key.topic,
+                namespace: key.namespace,
+                name: key.name,
                 running: figures.running,
                 calls: figures.calls.counts,
                 unreadableResults: figures.unreadable,
                 duration: RPCServerFigures.Distribution(figures.duration),
-                sent: Sending.allCases.flatMap { sending in
-                    figures.sent[sending.rawValue].counts.map { ("\(sending)", $0.name, $0.count) }
+                sent: [("cast", figures.casts), ("fanout", figures.fanouts), ("gather", figures.gatherings)].flatMap {
+                    way,
+                    endings in endings.counts.map { (way, $0.name, $0.count) }
                 }
             )
         }
-    }
-
-    private let methods = Mutex<[Key: Method]>([:])
-    private let others = Method(Key(topic: "", namespace: nil, name: ""))
-
-    /// The figures of a method; those that all others share, where there are too many.
-    func method(_ name: String, namespace: String?, topic: String) -> Method {
-        let key = Key(topic: topic, namespace: namespace, name: name)
-        return self.methods.withLock { methods in
-            if let method = methods[key] { return method }
-            guard methods.count < Self.maximumMethods else { return self.others }
-            let method = Method(key)
-            methods[key] = method
-            return method
-        }
-    }
-
-    /// The figures of all methods, sorted; those of the others come last, if there are any.
-    func figures() -> [RPCClientFigures.Method] {
-        let methods = self.methods.withLock { Array($0.values) }
-            .sorted {
-                ($0.key.topic, $0.key.namespace ?? "", $0.key.name)
-                    < ($1.key.topic, $1.key.namespace ?? "", $1.key.name)
-            }
-        return (methods.count < Self.maximumMethods ? methods : methods + [self.others]).map(\.current)
     }
 }
 

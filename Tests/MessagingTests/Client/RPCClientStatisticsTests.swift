@@ -104,14 +104,22 @@ import Testing
     @Test func `however many methods there are, the figures stay few`() {
         let statistics = RPCClientStatistics()
         for number in 0..<10_000 {
-            let method = statistics.method("m\(number)", namespace: nil, topic: "t")
-            method.beginCall()
-            method.endCall(.succeeded, after: .milliseconds(1))
+            let place = statistics.beginCall("m\(number)", namespace: nil, topic: "t")
+            statistics.endCall(place, .succeeded, after: .milliseconds(1))
         }
         let methods = statistics.figures()
         #expect(methods.count == RPCClientStatistics.maximumMethods + 1)
         #expect(methods.last?.name == "")
         #expect(methods.last?.calls.first?.count == 10_000 - RPCClientStatistics.maximumMethods)
         #expect(methods.first?.calls.first?.count == 1)
+        // Names of one length share a place in the memory of the last ones.
+        for name in ["m1", "m2", "m1", "m3", "m2"] {
+            statistics.endCall(statistics.beginCall(name, namespace: nil, topic: "t"), .succeeded, after: .zero)
+        }
+        let counts = Dictionary(uniqueKeysWithValues: statistics.figures().map { ($0.name, $0.calls.first?.count) })
+        #expect(counts["m1"] == 3)
+        #expect(counts["m2"] == 3)
+        #expect(counts["m3"] == 2)
+        #expect(counts["m4"] == 1)
     }
 }

@@ -32,8 +32,7 @@ package struct LatencyHistogram: Sendable {
     /// Counts a duration; one below zero, as a clock that is not monotonic would give it, counts as zero.
     package mutating func record(_ duration: Duration) {
         let duration = min(max(duration, .zero), Self.longest)
-        let (seconds, attoseconds) = duration.components
-        let length = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
+        let length = UInt64(duration.attoseconds / 1_000_000_000)
         let bucket = Self.bucket(of: length >> Self.unitBits)
         if bucket >= self.counts.count {
             // Room for the whole power of two, so that the array grows a few times and not for each longer run.
