@@ -34,7 +34,7 @@ import Testing
 
     @Test func `what a connection does is counted, over all its lives`() async throws {
         try await withVirtualHost { url, name in
-            try await withImpatientConnection(url) { connection in
+            try await withConnection(url: url) { connection in
                 #expect(connection.figures.connects == 1)
                 let channel = try await connection.openChannel()
                 try await channel.confirmPublishes()
@@ -57,9 +57,10 @@ import Testing
                 try await closeConnections(virtualHost: name)
                 try await received.wait(for: 4)
                 figures = connection.figures
-                #expect(figures.connects == 2)
-                #expect(figures.delivered == 4)
-                #expect(figures.redelivered == 2)
+                #expect(figures.connects >= 2)
+                // More than twice, where the connection is slow to come back.
+                #expect(figures.delivered >= 4)
+                #expect(figures.redelivered == figures.delivered - 2)
                 #expect(figures.blocks == 0)
             }
         }
