@@ -51,7 +51,9 @@ import Testing
                 #expect(figures.returned == 1)
                 #expect(figures.delivered == 0)
                 let received = Collector<AMQPDelivery>()
-                try await channel.consume(queue: "work", onDelivery: { received.add($0) })
+                // Not over the channel that had a refusal: that one is renewed, and what it was handed comes again.
+                let other = try await connection.openChannel()
+                try await other.consume(queue: "work", onDelivery: { received.add($0) })
                 try await received.wait(for: 2)
                 // Unacknowledged, so that both come again.
                 try await closeConnections(virtualHost: name)
