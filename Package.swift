@@ -123,7 +123,7 @@ let package = Package(
             name: "OperationTests",
             dependencies: [
                 "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "TestSupport", "VolumeService",
-                "FaultWorker", "volume-worker", "scheduler-worker",
+                "FaultWorker", "volume-worker", "scheduler-worker", "steward",
             ],
             swiftSettings: settings
         ),

@@ -128,7 +128,7 @@ extension RPCClient {
         guard timeout > .zero else {
             throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
         }
-        guard let limit = RequestDeadline.current, limit < now + timeout else { return (now + timeout, timeout) }
+        guard let limit = RunningRequest.current?.deadline, limit < now + timeout else { return (now + timeout, timeout) }
         guard limit > now else {
             throw RPCError(
                 .timeout,
