@@ -93,7 +93,10 @@ extension RPCServer {
             if Task.isCancelled, let id = request.messageID, self.inFlight.isWithdrawn(id) { throw CancellationError() }
             let running = RunningRequest(deadline: deadline, job: job, server: self)
             let result = try await RunningRequest.$current.withValue(running) {
-                try await self.run(job.handler, context, request.args)
+                guard let tracer = self.tracer else { return try await self.run(job.handler, context, request.args) }
+                return try await tracer.serve(job, context, at: self.target) {
+                    try await self.run(job.handler, context, request.args)
+                }
             }
             self.statistics.end(run, .succeeded, now: self.clock.now)
             return .result(result)

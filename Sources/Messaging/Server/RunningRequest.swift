@@ -28,6 +28,7 @@ struct RunningRequest: Sendable {
         var metadata: Logger.Metadata = ["method": "\(request.method)", "host": "\(self.server.target.server ?? "")"]
         metadata["namespace"] = request.namespace.map { "\($0)" }
         metadata["request_id"] = (context.requestID ?? request.uniqueID).map { "\($0.prefix(bytes: Self.textLength))" }
+        metadata["trace_id"] = (self.job.delivery.traceParent ?? TraceParent(context)).map { "\($0.traceID)" }
         metadata["caller"] = self.caller(context).map { "\($0)" }
         return metadata
     }
@@ -54,7 +55,8 @@ extension Substring {
 }
 
 extension Logger.MetadataProvider {
-    /// Adds to each log line of a handler which request it serves: `request_id`, `method`, `namespace`, `host`, `caller`.
+    /// Adds to each log line of a handler which request it serves: `request_id`, `method`, `namespace`, `host`, `caller`,
+    /// and `trace_id` where it belongs to a trace.
     ///
     /// A program that sets up logging itself gives it to its log handlers; `ServiceLauncher` does so.
     ///

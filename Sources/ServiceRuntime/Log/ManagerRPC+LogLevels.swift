@@ -15,9 +15,9 @@ extension ManagerRPC {
 /// It travels as argument `log_request`, a versioned object of cinder's; the plain arguments `prefix` and `level` are
 /// understood as well.
 public struct LogLevelRequest: Codable, Sendable, Hashable {
-    /// Which loggers: those whose label, or whose module, begins so. `nil` or empty for all.
+    /// Which loggers: those whose label, or whose module, begins so; `nil` or empty for all.
     public var prefix: String?
-    /// The level's name, in any case; `default` takes back what was set. `nil` where it is asked for.
+    /// The level's name, in any case; `default` takes back what was set, and `nil` asks.
     public var level: String?
 
     /// Creates a request; for all loggers and no level by default.
