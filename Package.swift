@@ -15,6 +15,8 @@ let settings: [SwiftSetting] = [
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
+let inMemoryTracing: Target.Dependency = .product(name: "InMemoryTracing", package: "swift-distributed-tracing")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -40,6 +42,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         // Without its trait JSON, which brings in all of Foundation: the runtime reads its file with its own codec.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -79,11 +82,12 @@ let package = Package(
             dependencies: ["AMQPClient", "FaultHarness", "TestSupport", logging],
             swiftSettings: settings
         ),
-        .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
+        .target(name: "Messaging", dependencies: [logging, tracing], swiftSettings: settings),
         .testTarget(
             name: "MessagingTests",
             dependencies: [
-                "Messaging", "MessagingTesting", logging, .product(name: "InMemoryLogging", package: "swift-log"),
+                "Messaging", "MessagingTesting", "TracingSupport", logging, inMemoryTracing, tracing,
+                .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             resources: [.copy("Fixtures")],
             swiftSettings: settings
@@ -97,10 +101,16 @@ let package = Package(
             name: "MessagingRabbitMQTests",
             dependencies: [
                 "MessagingRabbitMQ", "AMQPClient", "Compression", "Messaging", "MessagingTesting", "TestSupport",
-                logging,
+                "TracingSupport", logging, inMemoryTracing, tracing,
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             resources: [.copy("Fixtures")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "TracingSupport",
+            dependencies: [tracing, inMemoryTracing],
+            path: "Tests/TracingSupport",
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
@@ -125,7 +135,7 @@ let package = Package(
             name: "OperationTests",
             dependencies: [
                 "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "TestSupport", "VolumeService",
-                "FaultWorker", "volume-worker", "scheduler-worker",
+                "FaultWorker", "volume-worker", "scheduler-worker", "steward",
             ],
             swiftSettings: settings
         ),
@@ -142,7 +152,7 @@ let package = Package(
         .target(
             name: "ServiceRuntime",
             dependencies: [
-                "Messaging", logging,
+                "Messaging", logging, tracing,
                 .product(name: "Configuration", package: "swift-configuration"),
                 lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -152,7 +162,8 @@ let package = Package(
         .testTarget(
             name: "ServiceRuntimeTests",
             dependencies: [
-                "ConfigurationYAML", "Messaging", "MessagingTesting", "ServiceRuntime", logging,
+                "ConfigurationYAML", "Messaging", "MessagingTesting", "ServiceRuntime", "TracingSupport", logging,
+                inMemoryTracing, tracing,
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 lifecycle,
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
@@ -249,7 +260,7 @@ let package = Package(
             name: "InteropTests",
             dependencies: [
                 "DeliveryWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceRuntime", "steward",
-                grdb,
+                "TracingSupport", grdb, inMemoryTracing, tracing,
             ],
             exclude: ["Peer"],
             swiftSettings: settings

@@ -140,8 +140,8 @@ struct ManagerServiceTests {
         #expect(contracts.count > 1)
         #expect(
             contracts.last?.methods.map(\.name) == [
-                "disable_host", "enable_host", "freeze_host", "get_host_standing", "service_config", "service_version",
-                "thaw_host",
+                "disable_host", "enable_host", "freeze_host", "get_host_standing", "get_log_levels", "service_config",
+                "service_version", "set_log_levels", "thaw_host",
             ]
         )
         #expect(contracts.last?.methods.first { $0.name == "service_version" }?.result == JSONShape(.string))

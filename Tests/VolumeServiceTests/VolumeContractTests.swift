@@ -123,8 +123,8 @@ import Testing
             #expect(names[2] == ["volume claims", "1.0", "claim_capacity", "release_capacity"])
             #expect(
                 names[4] == [
-                    "-", "3.20", "disable_host", "enable_host", "freeze_host", "get_host_standing",
-                    "publish_service_capabilities", "service_config", "service_version", "thaw_host",
+                    "-", "3.20", "disable_host", "enable_host", "freeze_host", "get_host_standing", "get_log_levels",
+                    "publish_service_capabilities", "service_config", "service_version", "set_log_levels", "thaw_host",
                 ]
             )
         }

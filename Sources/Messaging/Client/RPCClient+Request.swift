@@ -7,7 +7,9 @@ extension RPCClient {
         let namespace: String?
         private let version: RPCVersion?
         private let arguments: RawJSON
-        private let context: RPCContext
+        var context: RPCContext
+        /// What the method belongs to, where it is no plain one.
+        var service: String? { self.namespace }
 
         init<Arguments, Result>(
             _ method: RPCMethod<Arguments, Result>,

@@ -17,13 +17,22 @@ extension RPCClient {
     }
 
     /// Sends a request and waits for its reply, and counts how that ended.
-    func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
+    func call(
+        _ request: Request,
+        timeout: Duration,
+        in span: ProgramTracer.Carried? = nil
+    ) async throws -> RawJSON {
+        if span == nil, let tracer = self.tracer {
+            return try await tracer.send(request, to: self.target, isCall: true) { request, span in
+                try await self.call(request, timeout: timeout, in: span)
+            }
+        }
         let statistics = self.transport.replies.statistics
         let clock = self.transport.clock
         let startedAt = clock.now
         let place = statistics.beginCall(request.method, namespace: request.namespace, topic: self.target.topic)
         do {
-            let result = try await self.sendCall(request, timeout: timeout)
+            let result = try await self.sendCall(request, timeout: timeout, in: span)
             statistics.endCall(place, .succeeded, after: clock.now - startedAt)
             return result
         } catch {
@@ -32,7 +41,11 @@ extension RPCClient {
         }
     }
 
-    private func sendCall(_ request: Request, timeout: Duration) async throws -> RawJSON {
+    private func sendCall(
+        _ request: Request,
+        timeout: Duration,
+        in span: ProgramTracer.Carried?
+    ) async throws -> RawJSON {
         let destination = try self.destination(of: self.target)
         guard !self.target.isFanout else {
             throw RPCError(
@@ -40,7 +53,8 @@ extension RPCClient {
                 "a call has one reply and cannot be fanned out; cast to \(self.target), or gather the answers of all"
             )
         }
-        let (deadline, timeToLive) = try self.limits(of: request, timeout: timeout)
+        let served = RunningRequest.current
+        let (deadline, timeToLive) = try self.limits(of: request, timeout: timeout, within: served?.deadline)
         let replyQueue: String
         do {
             replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
@@ -48,14 +62,17 @@ extension RPCClient {
             throw try self.explain(error, request)
         }
         let messageID = makeUniqueID()
+        let uniqueID = makeUniqueID()
+        span?.note(uniqueID: uniqueID, messageID: messageID)
         let message = Message(
             body: request.encoded(
                 messageID: messageID,
                 replyQueue: replyQueue,
-                monitor: self.options.callMonitorTimeout
+                monitor: self.options.callMonitorTimeout,
+                uniqueID: uniqueID
             ),
             timeToLive: timeToLive,
-            headers: MessageHeader.ofCalls
+            headers: Self.headers(MessageHeader.ofCalls, span, served)
         )
         var options = SendOptions(isMandatory: true, deadline: deadline)
         // The reply says more than the confirm.
@@ -91,18 +108,29 @@ extension RPCClient {
     }
 
     /// Sends a request for which no reply is awaited.
-    func cast(_ request: Request, to target: Target) async throws -> CastReceipt {
+    func cast(
+        _ request: Request,
+        to target: Target,
+        in span: ProgramTracer.Carried? = nil
+    ) async throws -> CastReceipt {
+        if span == nil, let tracer = self.tracer {
+            return try await tracer.send(request, to: target, isCall: false) { request, span in
+                try await self.cast(request, to: target, in: span)
+            }
+        }
         let destination = try self.destination(of: target)
         let uniqueID = makeUniqueID()
+        span?.note(uniqueID: uniqueID)
+        let headers = Self.headers([:], span, RunningRequest.current)
         let way: RPCClientStatistics.Sending = target.isFanout ? .fanout : .cast
         guard self.options.awaitsConfirm else {
-            try await self.castUnconfirmed(request, uniqueID, to: destination, way)
+            try await self.castUnconfirmed(request, uniqueID, headers, to: destination, way)
             return CastReceipt(uniqueID: uniqueID, isRouted: true)
         }
         var isRouted = true
         do {
             try await self.send(
-                Message(body: request.encoded(uniqueID: uniqueID)),
+                Message(body: request.encoded(uniqueID: uniqueID), headers: headers),
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: self.transport.clock.now + self.options.timeout),
                 repeatable: request.isRepeatable && !target.isFanout
@@ -125,6 +153,7 @@ extension RPCClient {
     private func castUnconfirmed(
         _ request: Request,
         _ uniqueID: String,
+        _ headers: [String: String],
         to destination: Destination,
         _ way: RPCClientStatistics.Sending
     ) async throws {
@@ -144,7 +173,7 @@ extension RPCClient {
         let logger = self.logger
         let method = request.method
         self.transport.post(
-            Message(body: request.encoded(uniqueID: uniqueID)),
+            Message(body: request.encoded(uniqueID: uniqueID), headers: headers),
             to: destination,
             options: options,
             onWritten: nil
@@ -161,13 +190,14 @@ extension RPCClient {
     /// 5.1), or for what is left of the request that is being served here, if that is less.
     private func limits(
         of request: Request,
-        timeout: Duration
+        timeout: Duration,
+        within limit: ContinuousClock.Instant?
     ) throws(RPCError) -> (deadline: ContinuousClock.Instant, timeToLive: Duration) {
         let now = self.transport.clock.now
         guard timeout > .zero else {
             throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
         }
-        guard let limit = RequestDeadline.current, limit < now + timeout else { return (now + timeout, timeout) }
+        guard let limit, limit < now + timeout else { return (now + timeout, timeout) }
         guard limit > now else {
             throw RPCError(
                 .timeout,
@@ -175,6 +205,18 @@ extension RPCClient {
             )
         }
         return (limit, limit - now)
+    }
+
+    /// What travels beside a request: with a tracer what it has injected, without one the trace of the request that is
+    /// being served here, as it came.
+    static func headers(
+        _ own: [String: String],
+        _ span: ProgramTracer.Carried?,
+        _ served: RunningRequest?
+    ) -> [String: String] {
+        if let span { return own.merging(span.headers) { own, _ in own } }
+        guard let served, served.job.delivery.isTraced, let parent = served.job.delivery.traceParent else { return own }
+        return own.merging(parent.headers) { own, _ in own }
     }
 
     private var inspector: ReplyRouter.Inspector {

@@ -60,6 +60,7 @@ extension RPCServer {
     ) async -> Bool {
         var headers = headers
         headers[RequestTrail.Header.compression] = delivery.compression.map { $0.prefix(bytes: 255) }
+        if let parent = delivery.traceParent { headers.merge(parent.headers) { own, _ in own } }
         for _ in 1...3 {
             do throws(RPCError) {
                 try await self.transport.send(

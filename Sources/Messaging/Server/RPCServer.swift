@@ -92,11 +92,15 @@ public final class RPCServer: Sendable {
     let copyFailures = CopyFailures()
     let suspects = Turnstile()
     let selfProbe: SelfProbe?
+    /// The program's tracer, if it had one when the server was made.
+    let tracer: ProgramTracer?
     private let hasRun = Mutex(false)
     /// Set when all queues are open; what arrives before waits for it.
     let listener = Mutex<(any Listener)?>(nil)
 
     /// Creates a server; it starts with ``run(onReady:)``.
+    ///
+    /// Where the program has set up a tracer, what it serves are spans: that has to be done before.
     ///
     /// - Parameters:
     ///   - transport: What carries the messages.
@@ -138,6 +142,7 @@ public final class RPCServer: Sendable {
         self.dispatcher = RPCDispatcher(endpoints: endpoints + (configuration.answersOsloPing ? [.osloPing] : []))
         self.configuration = configuration
         self.selfProbe = side == .work ? configuration.selfProbeInterval.map { SelfProbe(every: $0) } : nil
+        self.tracer = side == .work ? .current : nil
         self.logger = logger
         self.journal = configuration.journal ?? InMemoryRequestJournal(clock: transport.clock)
         self.journalHealth = JournalHealth(logger: logger)

@@ -331,6 +331,7 @@ public struct Delivery: Sendable {
         let isCopy: Bool
         let isFromOurClient: Bool
         let isProbe: Bool
+        let isTraced: Bool
 
         init(
             body: [UInt8],
@@ -357,14 +358,17 @@ public struct Delivery: Sendable {
             var isCopy = false
             var isFromOurClient = false
             var isProbe = false
+            var isTraced = false
             for name in headers.keys {
                 isCopy = isCopy || RequestTrail.isMark(name)
                 isFromOurClient = isFromOurClient || name == MessageHeader.caller
                 isProbe = isProbe || name == MessageHeader.probe
+                isTraced = isTraced || name == TraceParent.Header.parent
             }
             self.isCopy = isCopy
             self.isFromOurClient = isFromOurClient
             self.isProbe = isProbe
+            self.isTraced = isTraced
         }
     }
 
@@ -395,6 +399,8 @@ public struct Delivery: Sendable {
     var isFromOurClient: Bool { self.content.isFromOurClient }
     /// Whether a server sent it to itself.
     var isProbe: Bool { self.content.isProbe }
+    /// Whether it says which trace it belongs to, be it well or badly.
+    var isTraced: Bool { self.content.isTraced }
     /// What the transport needs to settle the message.
     public let token: Token
 

@@ -19,6 +19,7 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Duration>.rpcResponseTimeout,
         ServiceOption<Duration>.reportInterval,
         ServiceOption.logLevel,
+        ServiceOption<String>.logFormat,
         ServiceOption<Bool>.debug,
         ServiceOption<Duration>.gracefulShutdownTimeout,
         ServiceOption<Int>.executorThreadPoolSize,

@@ -149,6 +149,7 @@ extension ManagerService {
             ManagerRPC.serviceConfig.handled { _ in configuration.current.report },
         ]
         handlers += self.membership.handlers
+        handlers += self.liveConfiguration.logLevels.handlers(self.logger)
         if let manager = manager as? any SchedulerDependentManager {
             let scheduler = self.scheduler
             versions.append(ManagerRPC.publishServiceCapabilities.since)

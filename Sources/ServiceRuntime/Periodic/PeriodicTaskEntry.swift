@@ -1,6 +1,7 @@
 internal import Logging
 internal import Messaging
 internal import Synchronization
+internal import Tracing
 
 /// One periodic task: its schedule, its status, and the run that is going on, if any.
 final class PeriodicTaskEntry: Sendable {
@@ -28,6 +29,8 @@ final class PeriodicTaskEntry: Sendable {
     private let logger: Logger
     private let random: @Sendable () -> Double
     private let state: Mutex<State>
+    /// The program's tracer, if it had one when the service was made.
+    private let tracer: ProgramTracer?
 
     init(_ task: PeriodicTask, clock: MonotonicClock, logger: Logger, random: @escaping @Sendable () -> Double) {
         var logger = logger
@@ -36,6 +39,7 @@ final class PeriodicTaskEntry: Sendable {
         self.clock = clock
         self.logger = logger
         self.random = random
+        self.tracer = .current
         self.state = Mutex(
             State(
                 schedule: PeriodicTaskSchedule(of: task, startingAt: clock.now(), random: random),
@@ -94,7 +98,7 @@ final class PeriodicTaskEntry: Sendable {
         let body = Task(executorPreference: preferredTaskExecutor) {
             let result: Result<Void, any Error>
             do {
-                result = .success(try await self.task.body(context))
+                result = .success(try await self.perform(context))
             } catch {
                 result = .failure(error)
             }
@@ -105,6 +109,15 @@ final class PeriodicTaskEntry: Sendable {
             if state.run?.ended === run.ended { state.body = body }
         }
         return run
+    }
+
+    /// Does what the task does, with a tracer as the beginning of a trace.
+    private func perform(_ context: PeriodicTaskContext) async throws {
+        guard let tracer = self.tracer else { return try await self.task.body(context) }
+        let attributes: [String: String?] = ["steward.periodic_task": self.task.name, "server.address": context.host]
+        try await tracer.withSpan("periodic \(self.task.name)", .internal, in: .topLevel, attributes) { _ in
+            try await self.task.body(context)
+        }
     }
 
     /// Waits for a run for as long as its task allows, and cancels it then.
