@@ -14,6 +14,9 @@ let settings: [SwiftSetting] = [
 ]
 
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let metrics: Target.Dependency = .product(name: "CoreMetrics", package: "swift-metrics")
+let tracing: Target.Dependency = .product(name: "Tracing", package: "swift-distributed-tracing")
+let inMemoryTracing: Target.Dependency = .product(name: "InMemoryTracing", package: "swift-distributed-tracing")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
@@ -36,8 +39,10 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
         // Without its trait JSON, which brings in all of Foundation: the runtime reads its file with its own codec.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
+        .package(url: "https://github.com/apple/swift-distributed-tracing", from: "1.7.3"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
@@ -50,6 +55,17 @@ let package = Package(
         ),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CBzip2", providers: [.apt(["libbz2-dev"])]),
+        .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .target(
+            name: "PostgreSQL",
+            dependencies: ["CPostgres"],
+            swiftSettings: settings + [.strictMemorySafety()]
+        ),
+        .testTarget(
+            name: "PostgreSQLTests",
+            dependencies: ["FaultHarness", "PostgreSQL", "TestSupport"],
+            swiftSettings: settings
+        ),
         .target(
             name: "Compression",
             dependencies: ["CZlib", "CBzip2"],
@@ -66,11 +82,12 @@ let package = Package(
             dependencies: ["AMQPClient", "FaultHarness", "TestSupport", logging],
             swiftSettings: settings
         ),
-        .target(name: "Messaging", dependencies: [logging], swiftSettings: settings),
+        .target(name: "Messaging", dependencies: [logging, tracing], swiftSettings: settings),
         .testTarget(
             name: "MessagingTests",
             dependencies: [
-                "Messaging", "MessagingTesting", logging, .product(name: "InMemoryLogging", package: "swift-log"),
+                "Messaging", "MessagingTesting", "TracingSupport", logging, inMemoryTracing, tracing,
+                .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             resources: [.copy("Fixtures")],
             swiftSettings: settings
@@ -84,10 +101,16 @@ let package = Package(
             name: "MessagingRabbitMQTests",
             dependencies: [
                 "MessagingRabbitMQ", "AMQPClient", "Compression", "Messaging", "MessagingTesting", "TestSupport",
-                logging,
+                "TracingSupport", logging, inMemoryTracing, tracing,
                 .product(name: "InMemoryLogging", package: "swift-log"),
             ],
             resources: [.copy("Fixtures")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "TracingSupport",
+            dependencies: [tracing, inMemoryTracing],
+            path: "Tests/TracingSupport",
             swiftSettings: settings
         ),
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
@@ -112,7 +135,7 @@ let package = Package(
             name: "OperationTests",
             dependencies: [
                 "FaultHarness", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "TestSupport", "VolumeService",
-                "FaultWorker", "volume-worker", "scheduler-worker",
+                "FaultWorker", "volume-worker", "scheduler-worker", "steward",
             ],
             swiftSettings: settings
         ),
@@ -129,7 +152,7 @@ let package = Package(
         .target(
             name: "ServiceRuntime",
             dependencies: [
-                "Messaging", logging,
+                "Messaging", logging, tracing,
                 .product(name: "Configuration", package: "swift-configuration"),
                 lifecycle,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -139,7 +162,8 @@ let package = Package(
         .testTarget(
             name: "ServiceRuntimeTests",
             dependencies: [
-                "ConfigurationYAML", "Messaging", "MessagingTesting", "ServiceRuntime", logging,
+                "ConfigurationYAML", "Messaging", "MessagingTesting", "ServiceRuntime", "TracingSupport", logging,
+                inMemoryTracing, tracing,
                 .product(name: "InMemoryLogging", package: "swift-log"),
                 lifecycle,
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
@@ -152,10 +176,33 @@ let package = Package(
             dependencies: ["Messaging", "ServiceRuntime", .product(name: "Yams", package: "Yams")],
             swiftSettings: settings
         ),
-        .target(name: "ServiceDatabase", dependencies: ["Messaging", grdb], swiftSettings: settings),
+        .target(
+            name: "ServiceDatabase",
+            dependencies: ["Messaging", "PostgreSQL", "ServiceRuntime", grdb],
+            swiftSettings: settings
+        ),
+        // What an operator's probes ask over HTTP, and what systemd is told.
+        .target(
+            name: "ServiceHealth",
+            dependencies: ["Messaging", "ServiceRuntime", logging, lifecycle, metrics],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ServiceHealthTests",
+            dependencies: [
+                "FaultHarness", "FaultWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceHealth",
+                "ServiceRuntime", "TestSupport", logging, metrics,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ServiceDatabaseTests",
-            dependencies: ["Messaging", "MessagingTesting", "ServiceDatabase", grdb],
+            dependencies: [
+                "Messaging", "MessagingTesting", "PostgreSQL", "ServiceDatabase", "ServiceRuntime", "TestSupport",
+                logging, grdb,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -171,8 +218,9 @@ let package = Package(
         .target(
             name: "WorkerCommand",
             dependencies: [
-                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", "VolumeService", logging,
-                lifecycle, argumentParser,
+                "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceHealth", "ServiceRuntime",
+                "VolumeService",
+                logging, lifecycle, argumentParser, metrics,
             ],
             swiftSettings: settings
         ),
@@ -197,19 +245,22 @@ let package = Package(
         ),
         .executableTarget(
             name: "steward",
-            dependencies: ["AMQPClient", "Messaging", "MessagingRabbitMQ", logging, argumentParser],
+            dependencies: [
+                "AMQPClient", "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime", logging,
+                argumentParser,
+            ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "stewardTests",
-            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", argumentParser],
+            dependencies: ["steward", "Messaging", "MessagingRabbitMQ", "ServiceRuntime", argumentParser],
             swiftSettings: settings
         ),
         .testTarget(
             name: "InteropTests",
             dependencies: [
                 "DeliveryWorker", "Messaging", "MessagingRabbitMQ", "MessagingTesting", "ServiceRuntime", "steward",
-                grdb,
+                "TracingSupport", grdb, inMemoryTracing, tracing,
             ],
             exclude: ["Peer"],
             swiftSettings: settings
@@ -224,7 +275,9 @@ let package = Package(
         // A whole program that fault tests hurt: with launcher, signals and exit code.
         .executableTarget(
             name: "FaultWorker",
-            dependencies: ["Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceRuntime", logging, grdb],
+            dependencies: [
+                "Messaging", "MessagingRabbitMQ", "ServiceDatabase", "ServiceHealth", "ServiceRuntime", logging, grdb,
+            ],
             path: "Tests/FaultWorker",
             swiftSettings: settings
         ),
@@ -268,7 +321,9 @@ if Context.environment["STEWARD_FUZZ"] != nil {
     package.targets += [
         .executableTarget(
             name: "fuzz",
-            dependencies: ["AMQPClient", "Compression", "Messaging", "MessagingRabbitMQ", "ServiceRuntime"],
+            dependencies: [
+                "AMQPClient", "Compression", "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime",
+            ],
             path: "Tests/Fuzzing",
             swiftSettings: settings
         )

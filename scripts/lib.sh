@@ -215,6 +215,20 @@ use_broker() {
     say "    a private node in $STEWARD_RABBITMQ_DIR"
 }
 
+# use_postgresql: STEWARD_POSTGRESQL_URL as it is, or a private server, ended on the way out.
+use_postgresql() {
+    local exports
+    if [[ -n ${STEWARD_POSTGRESQL_URL:-} ]]; then
+        say "    using the server of STEWARD_POSTGRESQL_URL"
+        return
+    fi
+    exports=$("$root/scripts/postgresql" start)
+    eval "$exports"
+    # shellcheck disable=SC2016 # expanded when it runs
+    at_exit '"$root/scripts/postgresql" stop "$STEWARD_POSTGRESQL_DIR"'
+    say "    a private server in $STEWARD_POSTGRESQL_DIR"
+}
+
 # --- JSON ----------------------------------------------------------------------------------------------------------
 
 # json EXPRESSION [NAME=TEXT…] <TEXT: evaluate a Python expression over `value`, the JSON text on standard input; print

@@ -99,6 +99,9 @@ final class RabbitMQListener: Listener {
         return unseen
     }
 
+    /// None where the fanout is a stream: that is everybody's.
+    var ownFanoutQueue: String? { self.stream == nil ? self.fanoutQueue : nil }
+
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery] {
         defer { self.unpacker.settled(deliveries) }
         guard let generation = deliveries.first?.token.generation else { return [] }

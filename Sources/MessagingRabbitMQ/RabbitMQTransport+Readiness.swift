@@ -12,6 +12,16 @@ extension RabbitMQTransport {
         let used = connections.compactMap { role, connection in Readiness(connection, role: role) }
         return used.isEmpty ? .notReady("the broker was not connected yet") : used.reduce(.ready) { $0.and($1) }
     }
+
+    /// Returns when the thread of each connection that is in use has taken a turn.
+    public func takeTurn() async {
+        for connection in [self.consuming, self.publishing, self.control] {
+            switch connection.state {
+            case .idle, .closed: break  // It has no thread.
+            default: await connection.takeTurn()
+            }
+        }
+    }
 }
 
 extension RabbitMQTransport {

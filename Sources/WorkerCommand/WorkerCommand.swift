@@ -1,9 +1,11 @@
 public import ArgumentParser
 internal import ConfigurationYAML
+internal import CoreMetrics
 internal import Glibc
 internal import Logging
 internal import Messaging
 internal import MessagingRabbitMQ
+internal import ServiceHealth
 public import ServiceLifecycle
 public import ServiceRuntime
 internal import VolumeService
@@ -104,6 +106,7 @@ extension WorkerCommand {
     /// To be called by the program's own `main()`: ArgumentParser's would be preferred to one that stands here.
     public static func run() async -> Never {
         let end: ServiceExit
+        let health = HealthMonitor()
         do {
             let arguments = try Self.parse().arguments
             let launcher = Self.launcher.adding(options: RabbitMQOptions.all, formats: [.yaml])
@@ -112,17 +115,28 @@ extension WorkerCommand {
             } else if arguments.configCheck {
                 end = try Self.check(launcher, arguments)
             } else {
+                // Before anything is counted: what is counted with another factory is not told.
+                MetricsSystem.bootstrap(health.metrics)
                 end = await launcher.run(
                     overrides: try arguments.overrides(),
                     files: arguments.configFile,
                     directories: arguments.configDir,
-                    transport: Self.openTransport,
-                    services: Self.services
+                    transport: { configuration, logger in
+                        // Before the broker: a program that waits for it is live, and says that it is not ready.
+                        try health.begin(configuration, logger: logger)
+                        return try await Self.openTransport(configuration, logger)
+                    },
+                    services: { context in
+                        let services = try Self.services(in: context)
+                        health.watch(services, on: context.transport)
+                        return services
+                    }
                 )
             }
         } catch {
             end = Self.report(error)
         }
+        health.end()
         Glibc.exit(end.code)
     }
 

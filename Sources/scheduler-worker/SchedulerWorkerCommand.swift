@@ -18,6 +18,6 @@ struct SchedulerWorkerCommand: WorkerCommand {
     static func main() async { await self.run() }
 
     static func services(in context: ManagerContext) throws -> [any Service] {
-        [SchedulerWorker.service(in: context)]
+        [try SchedulerWorker.service(in: context)]
     }
 }

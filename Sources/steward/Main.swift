@@ -31,7 +31,10 @@ enum Main {
     private static func session(_ command: any SessionCommand) throws -> Session {
         var logger = Logger(label: "steward") { StreamLogHandler.standardError(label: $0) }
         logger.logLevel = command.broker.verbose ? .debug : .critical
-        let url = try command.broker.transportURL(environment: environmentValue)
+        // A transport that is not opened connects to nothing, whatever it is told.
+        let url =
+            command.usesBroker
+            ? try command.broker.transportURL(environment: environmentValue) : try TransportURL(parsing: "rabbit://")
         let work = try command.prepare()
         return Session(
             transport: RabbitMQConfiguration(url),

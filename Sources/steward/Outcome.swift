@@ -1,4 +1,5 @@
 internal import Messaging
+internal import ServiceRuntime
 
 /// How a request ended: what is printed, and the program's exit code.
 enum Outcome: Sendable {
@@ -42,6 +43,11 @@ enum Outcome: Sendable {
 
     /// The outcome of a request that ended with an error.
     init(_ error: any Error) {
+        if let error = error as? ServiceRegistryError {
+            let kind: Failure.Kind = error.code == .noSuchService ? .undeliverable : .other
+            self = .failed(Failure(kind: kind, message: error.description))
+            return
+        }
         guard let error = error as? RPCError else {
             self = .failed(Failure(kind: .other, message: String(describing: error)))
             return

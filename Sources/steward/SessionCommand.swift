@@ -7,10 +7,17 @@ protocol SessionCommand: ParsableCommand {
     /// The limit for all of it: connecting, sending, waiting.
     var timeLimit: Duration { get }
 
+    /// Whether a broker is needed at all.
+    var usesBroker: Bool { get }
+
     /// Reads what the command line points at, such as files, and answers what is to be done.
     ///
     /// - Throws: `ValidationError`, which ends the program with a word on its usage.
     func prepare() throws -> Session.Work
+}
+
+extension SessionCommand {
+    var usesBroker: Bool { true }
 }
 
 /// A command that sends one request of any method.

@@ -12,8 +12,10 @@ struct StewardCommand: ParsableCommand {
         usage: """
             steward call|cast|fanout --url URL --topic TOPIC [OPTIONS] METHOD [ARGUMENTS]
             steward hosts|ping|info|stats --url URL --topic TOPIC [OPTIONS]
+            steward log-level --url URL TOPIC [HOST] [LEVEL] [--prefix LABEL]
             steward dead-letters list|show|replay|drop --url URL --topic TOPIC [OPTIONS]
             steward config sample|check [OPTIONS] [FILE ...]
+            steward services list|enable|disable|freeze|thaw|remove [--database URL] [OPTIONS] [HOST]
             """,
         discussion: #"""
             EXAMPLES
@@ -37,6 +39,9 @@ struct StewardCommand: ParsableCommand {
                 steward ping --topic cinder-volume --server node-1
                 steward stats --topic cinder-volume --server node-1
 
+              See more of what one of them does, while it runs:
+                steward log-level cinder-volume node-1 debug --prefix AMQPClient
+
               Look at requests that were given up, and send them back:
                 steward dead-letters list --topic cinder-volume
                 steward dead-letters replay --topic cinder-volume --all --dry-run
@@ -59,8 +64,8 @@ struct StewardCommand: ParsableCommand {
             'steward --version' prints the version.
             """#,
         subcommands: [
-            Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self, DeadLetters.self,
-            Config.self,
+            Call.self, Cast.self, Fanout.self, Hosts.self, Ping.self, Info.self, Stats.self, LogLevel.self,
+            DeadLetters.self, Services.self, Config.self,
         ]
     )
 }

@@ -32,6 +32,42 @@ import Testing
         }
     }
 
+    @Test func `what a connection does is counted, over all its lives`() async throws {
+        try await withVirtualHost { url, name in
+            try await withConnection(url: url) { connection in
+                #expect(connection.figures.connects == 1)
+                let channel = try await connection.openChannel()
+                try await channel.confirmPublishes()
+                try await channel.declareQueue("work", arguments: ["x-max-length": 2, "x-overflow": "reject-publish"])
+                for _ in 0..<2 { try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "work") }
+                _ = try await failure { try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "work") }
+                _ = try await failure {
+                    try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "nobody", mandatory: true)
+                }
+                var figures = connection.figures
+                #expect(figures.published == 4)
+                #expect(figures.confirmed == 3)
+                #expect(figures.refused == 1)
+                #expect(figures.returned == 1)
+                #expect(figures.delivered == 0)
+                let received = Collector<AMQPDelivery>()
+                // Not over the channel that had a refusal: that one is renewed, and what it was handed comes again.
+                let other = try await connection.openChannel()
+                try await other.consume(queue: "work", onDelivery: { received.add($0) })
+                try await received.wait(for: 2)
+                // Unacknowledged, so that both come again.
+                try await closeConnections(virtualHost: name)
+                try await received.wait(for: 4)
+                figures = connection.figures
+                #expect(figures.connects >= 2)
+                // More than twice, where the connection is slow to come back.
+                #expect(figures.delivered >= 4)
+                #expect(figures.redelivered == figures.delivered - 2)
+                #expect(figures.blocks == 0)
+            }
+        }
+    }
+
     @Test func `a thousand messages are confirmed together and acknowledged in any order`() async throws {
         try await withConnection { connection in
             let channel = try await connection.openChannel()

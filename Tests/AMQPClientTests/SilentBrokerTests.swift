@@ -187,6 +187,10 @@ import Testing
                 try await channel.setPrefetch(count: 1)
                 try await waiting
                 #expect(states.all.last == "open")
+                #expect(connection.figures.blocks == 1)
+                // The first was never written.
+                #expect(connection.figures.published == 1)
+                #expect(connection.figures.confirmed == 1)
             }
         }
     }

@@ -31,6 +31,9 @@ import Testing
                     return service.clientTransport.readiness.level == .degraded
                 }
                 #expect(service.clientTransport.readiness.isReady)
+                let publishing = service.clientTransport.figures.connections.first { $0.name == "publish" }
+                #expect(publishing?.state == .blocked)
+                #expect(publishing?.blocks == 1)
                 #expect(
                     "\(service.clientTransport.readiness)".contains("memory"),
                     "\(service.clientTransport.readiness)"

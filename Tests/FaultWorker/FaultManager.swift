@@ -70,6 +70,11 @@ final class FaultManager: Manager {
                 try await Task.sleep(for: .milliseconds(item.milliseconds))
                 return item.number
             }
+            // Holds the thread that it runs on, as code does that knows nothing of tasks.
+            RPCMethod<Pause, Int>("hold", since: "1.0").handled { _, item in
+                usleep(UInt32(item.milliseconds) * 1000)
+                return item.number
+            }
             RPCMethod<Void, Int>("process", since: "1.0").handled { _ in Int(getpid()) }
         }
     }

@@ -4,6 +4,7 @@ import Logging
 import Messaging
 import MessagingRabbitMQ
 import ServiceDatabase
+import ServiceHealth
 import ServiceRuntime
 
 /// A worker that tests hurt: a whole program with launcher, signals and exit code, whose effects are rows.
@@ -39,14 +40,22 @@ enum FaultWorker {
             let parts = argument.split(separator: "=", maxSplits: 1)
             overrides[String(parts[0])] = String(parts[1])
         }
+        let health = HealthMonitor()
         let end = await ServiceLauncher("fault-worker").run(overrides: overrides) { configuration, logger in
-            RabbitMQTransport(try RabbitMQConfiguration(url: configuration[.transportURL].reveal()), logger: logger)
+            try health.begin(configuration, logger: logger)
+            return RabbitMQTransport(
+                try RabbitMQConfiguration(url: configuration[.transportURL].reveal()),
+                logger: logger
+            )
         } services: { context in
             let store = try ServiceStore(at: .file(arguments[2]), migrations: FaultManager.migrations)
             let journal = arguments[3] == "sqlite" ? try SQLiteRequestJournal(store) : nil
             let manager = FaultManager(host: context.host, store: store, journal: journal)
-            return [ManagerService(manager, in: context, journal: journal)]
+            let services = [ManagerService(manager, in: context, journal: journal)]
+            health.watch(services, on: context.transport)
+            return services
         }
+        health.end()
         exit(end.code)
     }
 

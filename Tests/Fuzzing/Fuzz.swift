@@ -20,7 +20,9 @@ enum Fuzz {
         "compression": CompressionTarget.run,
         "url": TextTargets.url,
         "text": TextTargets.text,
-        "configuration": ConfigurationTarget.run,
+        "configuration": ConfigurationTarget.json,
+        "ini": ConfigurationTarget.ini,
+        "yaml": ConfigurationTarget.yaml,
     ]
 
     static let target: @Sendable ([UInt8]) -> Void = {

@@ -1,6 +1,7 @@
 import Logging
 import Messaging
 import MessagingTesting
+import Synchronization
 import Testing
 
 @testable import ServiceRuntime
@@ -48,6 +49,43 @@ struct PeriodicTaskTests {
             defer { stop.fulfil() }
             try await body()
         }
+    }
+
+    @Test func `how long runs took and when one succeeded last is told, and that one runs now`() async throws {
+        let held = Eventual<Void>()
+        let isFailing = Mutex(false)
+        let context = try context(
+            task("a") { [clock] in
+                await clock.advance(by: .seconds(2))
+                if isFailing.withLock(\.self) { throw TestFailure("no") }
+            },
+            task("b", every: .seconds(1000)) { await held.wait() }
+        )
+        let entries = context.table.entries
+        #expect(entries[0].figures.lastSuccessAge == nil)
+        #expect(entries[0].figures.duration.count == 0)
+        await self.clock.advance(by: .seconds(10))
+        _ = try await context.runDue(raiseOnError: true)
+        await self.clock.advance(by: .seconds(5))
+        #expect(entries[0].figures.lastSuccessAge == .seconds(5))
+        isFailing.withLock { $0 = true }
+        await self.clock.advance(by: .seconds(20))
+        _ = try await context.runDue(raiseOnError: false)
+        let figures = entries[0].figures
+        #expect(figures.status.failures == 1)
+        #expect(figures.duration.count == 2)
+        #expect(figures.duration.totalSeconds == 4)
+        #expect(figures.lastSuccessAge == .seconds(27))
+        await self.clock.advance(by: .seconds(1000))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { _ = try await context.runDue(raiseOnError: false) }
+            await self.events.wait(for: "b")
+            #expect(entries[1].figures.status.isRunning)
+            held.fulfil()
+            try await group.waitForAll()
+        }
+        #expect(!entries[1].figures.status.isRunning)
+        #expect(entries[1].figures.duration.count == 1)
     }
 
     // MARK: The loops

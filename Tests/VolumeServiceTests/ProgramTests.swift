@@ -67,7 +67,7 @@ import Testing
             SchedulerWorker.launcher,
             ["host": "s", "topic": "t", "volume_topic": "v", "service_down_time": "30", "report_interval": "60"]
         )
-        let service = SchedulerWorker.service(in: context)
+        let service = try SchedulerWorker.service(in: context)
         #expect(service.target == .topic("t", server: "s"))
         let manager = try #require(service.manager as? SchedulerManager)
         #expect(manager.configuration.volumeTopic == "v")

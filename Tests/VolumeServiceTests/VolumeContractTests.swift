@@ -121,7 +121,12 @@ import Testing
             #expect(!names[0].contains("publish_service_capabilities"))
             #expect(names[1] == ["volume diagnostics", "1.0", "check_volume", "disk_usage"])
             #expect(names[2] == ["volume claims", "1.0", "claim_capacity", "release_capacity"])
-            #expect(names[4] == ["-", "3.20", "publish_service_capabilities", "service_config", "service_version"])
+            #expect(
+                names[4] == [
+                    "-", "3.20", "disable_host", "enable_host", "freeze_host", "get_host_standing", "get_log_levels",
+                    "publish_service_capabilities", "service_config", "service_version", "set_log_levels", "thaw_host",
+                ]
+            )
         }
     }
 }

@@ -20,19 +20,22 @@ LAYERS = {
     "MessagingTesting": ["Messaging"],
     "ServiceRuntime": ["Messaging"],
     "ConfigurationYAML": ["ServiceRuntime"],
-    "ServiceDatabase": ["Messaging"],
+    "CPostgres": [],
+    "PostgreSQL": ["CPostgres"],
+    "ServiceDatabase": ["ServiceRuntime", "PostgreSQL"],
+    "ServiceHealth": ["ServiceRuntime"],
     "VolumeService": ["ServiceRuntime", "ServiceDatabase"],
-    "WorkerCommand": ["VolumeService", "MessagingRabbitMQ", "ConfigurationYAML"],
+    "WorkerCommand": ["VolumeService", "MessagingRabbitMQ", "ConfigurationYAML", "ServiceHealth"],
     "volume-worker": ["WorkerCommand"],
     "scheduler-worker": ["WorkerCommand"],
-    "steward": ["MessagingRabbitMQ", "ServiceRuntime"],
+    "steward": ["MessagingRabbitMQ", "ServiceDatabase"],
     "BenchmarkSupport": ["MessagingRabbitMQ"],
     "bench-worker": ["BenchmarkSupport"],
     "bench-load": ["BenchmarkSupport"],
     "microbenchmarks": ["ServiceRuntime"],
 }
 # C modules: no other targets see them.
-RESERVED = {"CRabbitMQ": {"AMQPClient"}, "CZlib": {"Compression"}, "CBzip2": {"Compression"}}
+RESERVED = {"CRabbitMQ": {"AMQPClient"}, "CZlib": {"Compression"}, "CBzip2": {"Compression"}, "CPostgres": {"PostgreSQL"}}
 LINES = 500
 
 IMPORT = re.compile(

@@ -193,6 +193,20 @@ CONFIGURATION = {
 }
 
 
+# What oslo.config's format has of its own: references, values over several lines, quotes, sections.
+INI = [
+    "host = $topic$$\ntopic = ${control_exchange}\\$x", "host = $host", "host = $topic\ntopic = $host",
+    "host = a\n  b\n\tc\n\nd: 'e'", "enabled_backends = a, b,\n c\n[a]\ncapacity = 3\n[backend_defaults]\nkey = $a.capacity",
+    "capacity =\n[old]\nsize = 5\n[Group]\ndelay = 0.5\nmode = FAST\nports = 1,2", "debug = on ; no comment\n# one\n; one",
+    "=\n[\n[]\n x\ny\n[z]]", "\n".join("v%d = $v%d$v%d" % (n, n + 1, n + 1) for n in range(30)),
+]
+YAML = [
+    "host: a\nrpc_prefetch: 7\ngroup:\n  delay: 0.5\n  ports: [1, 2]\n", "host: &a b\ntopic: *a\n", "- a\n? b\n: c\n",
+    "enabled_backends: [a]\na: {capacity: 3}\nhost: |\n  x\n  y\n", "host: 'a'\nhost: \"\\u00e9\"\n--- !!str x\n...\n",
+    "debug: yes\nreport_interval: 1e3\nmode: ~\n# x\n", "a: !!binary aGk=\nb: 2001-01-01\nc: 0x1F\nd: .inf\n",
+]
+
+
 def inputs():
     """Pairs of a target's name and an input."""
     for _, body, fixture in captured():
@@ -240,6 +254,11 @@ def inputs():
     yield "configuration", json.dumps(CONFIGURATION).encode()
     for name, value in CONFIGURATION.items():
         yield "configuration", json.dumps({name: value}).encode()
+    yield "ini", (ROOT / "Tests/WorkerCommandTests/Fixtures/cinder.conf").read_bytes()
+    for text in INI:
+        yield "ini", ("[DEFAULT]\n%s\n" % text).encode()
+    for text in YAML + [json.dumps(CONFIGURATION)]:
+        yield "yaml", text.encode()
 
 
 def main():
@@ -250,7 +269,7 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
         counts[target] = counts.get(target, 0) + 1
-    if len(counts) < 12:
+    if len(counts) < 14:
         sys.exit("inputs for %d targets only: %s" % (len(counts), sorted(counts)))
     print(" ".join(sorted(counts)))
 

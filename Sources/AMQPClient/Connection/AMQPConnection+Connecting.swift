@@ -98,6 +98,7 @@ extension AMQPConnection {
             if let deadline, .now >= deadline { break }
         }
         self.failedRounds += 1
+        self.counters.failedRounds.count()
         throw failure ?? self.closedError("open")
     }
 
@@ -201,6 +202,7 @@ extension AMQPConnection {
         guard opened.id == MethodID.connectionOpenOK else { throw self.unexpected(opened) }
         self.stateBox.brokerVersion = properties["version"]?.string
         transport.isEstablished = true
+        self.counters.connects.count()
         transport.hearsUpTo = transport.writer.appended
     }
 

@@ -60,6 +60,7 @@ extension AMQPConnection {
             lost.isRetriable = true
             self.connectionLost(lost)
         case .blocked(let reason):
+            if self.blockedReason == nil { self.counters.blocks.count() }
             self.blockedReason = reason
             // It reads nothing more, and says so.
             transport.probe = nil
@@ -105,7 +106,13 @@ extension AMQPConnection {
             let isAccepted = method.id == MethodID.basicAck
             try wire.confirmed(tag, multiple: multiple) { request in
                 if request.isPatient { self.input.hasPatientConfirms = true } else { self.input.hasOther = true }
-                isAccepted ? request.confirm() : request.reject()
+                if isAccepted {
+                    self.counters.confirmed.count()
+                    request.confirm()
+                } else {
+                    self.counters.refused.count()
+                    request.reject()
+                }
             }
             if wire.isRetired {
                 self.closeIfRetired(wire)
@@ -163,6 +170,7 @@ extension AMQPConnection {
     ) throws(AMQPError) {
         switch content.opening {
         case .returned(let header):
+            self.counters.returned.count()
             if wire.isConfirming {
                 if !wire.markReturned(header, content.message) {
                     self.logger.debug("a returned message belongs to nobody", metadata: ["key": "\(header.routingKey)"])
@@ -188,6 +196,8 @@ extension AMQPConnection {
         on wire: WireChannel,
         _ transport: Transport
     ) throws(AMQPError) {
+        self.counters.delivered.count()
+        if header.redelivered { self.counters.redelivered.count() }
         let consumer = wire.owner.consumer(header.consumerTag)
         let noAck = consumer?.record.noAck ?? false
         try wire.acknowledgements.delivered(header.deliveryTag, needsAcknowledgement: !noAck)

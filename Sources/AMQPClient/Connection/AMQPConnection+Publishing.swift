@@ -91,6 +91,7 @@ extension AMQPConnection {
             mandatory: request.mandatory,
             on: wire.number
         )
+        self.counters.published.count()
         if wire.isConfirming {
             wire.sent(request)
         } else {

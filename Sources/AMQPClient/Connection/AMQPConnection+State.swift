@@ -1,6 +1,9 @@
 import Logging
 
 extension AMQPConnection {
+    /// Does nothing, on the connection's own thread: who waits for it knows that the thread does its work.
+    public func takeTurn() {}
+
     /// Until when an operation that begins now may take.
     var operationDeadline: ContinuousClock.Instant { .now + self.configuration.operationTimeout }
 

@@ -16,6 +16,7 @@ public actor AMQPConnection {
     nonisolated let configuration: AMQPConfiguration
     nonisolated let loop: AMQPEventLoop
     nonisolated let stateBox = StateBox()
+    nonisolated let counters = FigureCounters()
     let logger: Logger
 
     var phase = Phase.idle

@@ -3,7 +3,8 @@ import Glibc
 /// Runs one operation many times, under a tool that counts instructions: see `scripts/bench micro`.
 @main
 enum Microbenchmarks {
-    static let all = codecBenchmarks + dispatchBenchmarks + routingBenchmarks + schedulingBenchmarks
+    static let all =
+        codecBenchmarks + dispatchBenchmarks + routingBenchmarks + callingBenchmarks + schedulingBenchmarks
 
     static func main() {
         let arguments = CommandLine.arguments.dropFirst()

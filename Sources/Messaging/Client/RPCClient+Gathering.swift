@@ -69,8 +69,14 @@ extension RPCClient {
         _ request: Request,
         within limit: Duration,
         upTo maximum: Int?,
-        quiet: Duration?
+        quiet: Duration?,
+        in span: ProgramTracer.Carried? = nil
     ) async throws -> [ReplyPayload] {
+        if span == nil, let tracer = self.tracer {
+            return try await tracer.send(request, to: self.fanoutTarget, isCall: true) { request, span in
+                try await self.gather(request, within: limit, upTo: maximum, quiet: quiet, in: span)
+            }
+        }
         let clock = self.transport.clock
         let deadline = clock.now + limit
         let destination = try self.destination(of: self.fanoutTarget)
@@ -82,14 +88,22 @@ extension RPCClient {
             try await self.transport.send(
                 Message(
                     body: request.encoded(messageID: messageID, replyQueue: replyQueue),
-                    timeToLive: max(deadline - clock.now, .zero)
+                    timeToLive: max(deadline - clock.now, .zero),
+                    headers: Self.headers([:], span, RunningRequest.current)
                 ),
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: deadline)
             )
+            self.count(.gather, .succeeded, request)
         } catch {
             _ = replies.gathered(messageID)
-            if error.code == .noSuchServer { return [] }
+            let isUnrouted = error.code == .noSuchServer
+            self.count(
+                .gather,
+                isUnrouted ? .unrouted : Task.isCancelled ? .cancelled : .failed(error.code),
+                request
+            )
+            if isUnrouted { return [] }
             throw try self.explain(error, request)
         }
         do {

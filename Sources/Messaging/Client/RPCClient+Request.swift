@@ -4,10 +4,12 @@ extension RPCClient {
         let method: String
         /// Whether the method's servers run a request once, however often it comes.
         private(set) var isRepeatable = false
-        private let namespace: String?
+        let namespace: String?
         private let version: RPCVersion?
         private let arguments: RawJSON
-        private let context: RPCContext
+        var context: RPCContext
+        /// What the method belongs to, where it is no plain one.
+        var service: String? { self.namespace }
 
         init<Arguments, Result>(
             _ method: RPCMethod<Arguments, Result>,

@@ -5,8 +5,47 @@ extension RPCClient {
         Target(topic: self.target.topic, exchange: self.target.exchange, isFanout: true)
     }
 
-    /// Sends a request and waits for its reply.
-    func call(_ request: Request, timeout: Duration) async throws -> RawJSON {
+    /// Counts what became of a request that is no call.
+    func count(_ way: RPCClientStatistics.Sending, _ ending: RPCClientStatistics.Ending, _ request: Request) {
+        self.transport.replies.statistics.count(
+            way,
+            ending,
+            request.method,
+            namespace: request.namespace,
+            topic: self.target.topic
+        )
+    }
+
+    /// Sends a request and waits for its reply, and counts how that ended.
+    func call(
+        _ request: Request,
+        timeout: Duration,
+        in span: ProgramTracer.Carried? = nil
+    ) async throws -> RawJSON {
+        if span == nil, let tracer = self.tracer {
+            return try await tracer.send(request, to: self.target, isCall: true) { request, span in
+                try await self.call(request, timeout: timeout, in: span)
+            }
+        }
+        let statistics = self.transport.replies.statistics
+        let clock = self.transport.clock
+        let startedAt = clock.now
+        let place = statistics.beginCall(request.method, namespace: request.namespace, topic: self.target.topic)
+        do {
+            let result = try await self.sendCall(request, timeout: timeout, in: span)
+            statistics.endCall(place, .succeeded, after: clock.now - startedAt)
+            return result
+        } catch {
+            statistics.endCall(place, RPCClientStatistics.Ending(error), after: clock.now - startedAt)
+            throw error
+        }
+    }
+
+    private func sendCall(
+        _ request: Request,
+        timeout: Duration,
+        in span: ProgramTracer.Carried?
+    ) async throws -> RawJSON {
         let destination = try self.destination(of: self.target)
         guard !self.target.isFanout else {
             throw RPCError(
@@ -14,7 +53,8 @@ extension RPCClient {
                 "a call has one reply and cannot be fanned out; cast to \(self.target), or gather the answers of all"
             )
         }
-        let (deadline, timeToLive) = try self.limits(of: request, timeout: timeout)
+        let served = RunningRequest.current
+        let (deadline, timeToLive) = try self.limits(of: request, timeout: timeout, within: served?.deadline)
         let replyQueue: String
         do {
             replyQueue = try await self.transport.openReplyQueue(deadline: deadline)
@@ -22,14 +62,17 @@ extension RPCClient {
             throw try self.explain(error, request)
         }
         let messageID = makeUniqueID()
+        let uniqueID = makeUniqueID()
+        span?.note(uniqueID: uniqueID, messageID: messageID)
         let message = Message(
             body: request.encoded(
                 messageID: messageID,
                 replyQueue: replyQueue,
-                monitor: self.options.callMonitorTimeout
+                monitor: self.options.callMonitorTimeout,
+                uniqueID: uniqueID
             ),
             timeToLive: timeToLive,
-            headers: MessageHeader.ofCalls
+            headers: Self.headers(MessageHeader.ofCalls, span, served)
         )
         var options = SendOptions(isMandatory: true, deadline: deadline)
         // The reply says more than the confirm.
@@ -65,17 +108,29 @@ extension RPCClient {
     }
 
     /// Sends a request for which no reply is awaited.
-    func cast(_ request: Request, to target: Target) async throws -> CastReceipt {
+    func cast(
+        _ request: Request,
+        to target: Target,
+        in span: ProgramTracer.Carried? = nil
+    ) async throws -> CastReceipt {
+        if span == nil, let tracer = self.tracer {
+            return try await tracer.send(request, to: target, isCall: false) { request, span in
+                try await self.cast(request, to: target, in: span)
+            }
+        }
         let destination = try self.destination(of: target)
         let uniqueID = makeUniqueID()
+        span?.note(uniqueID: uniqueID)
+        let headers = Self.headers([:], span, RunningRequest.current)
+        let way: RPCClientStatistics.Sending = target.isFanout ? .fanout : .cast
         guard self.options.awaitsConfirm else {
-            try await self.castUnconfirmed(request, uniqueID, to: destination)
+            try await self.castUnconfirmed(request, uniqueID, headers, to: destination, way)
             return CastReceipt(uniqueID: uniqueID, isRouted: true)
         }
         var isRouted = true
         do {
             try await self.send(
-                Message(body: request.encoded(uniqueID: uniqueID)),
+                Message(body: request.encoded(uniqueID: uniqueID), headers: headers),
                 to: destination,
                 options: SendOptions(isMandatory: true, deadline: self.transport.clock.now + self.options.timeout),
                 repeatable: request.isRepeatable && !target.isFanout
@@ -83,8 +138,10 @@ extension RPCClient {
         } catch  where error.code == .noSuchServer && (target.isFanout || !self.options.requiresRoute) {
             isRouted = false
         } catch {
+            self.count(way, Task.isCancelled ? .cancelled : .failed(error.code), request)
             throw try self.explain(error, request)
         }
+        self.count(way, isRouted ? .succeeded : .unrouted, request)
         self.logger.debug(
             "cast sent",
             metadata: ["method": "\(request.method)", "target": "\(target)", "routed": "\(isRouted)"]
@@ -93,25 +150,36 @@ extension RPCClient {
     }
 
     /// Hands a request to the connection, and waits only where too many before it are not written.
-    private func castUnconfirmed(_ request: Request, _ uniqueID: String, to destination: Destination) async throws {
+    private func castUnconfirmed(
+        _ request: Request,
+        _ uniqueID: String,
+        _ headers: [String: String],
+        to destination: Destination,
+        _ way: RPCClientStatistics.Sending
+    ) async throws {
         let deadline = self.transport.clock.now + self.options.timeout
         let window = self.transport.replies.unwritten
         do {
             try await window.enter(until: deadline, clock: self.transport.clock)
         } catch is DeadlinePassed {
+            self.count(way, .failed(.timeout), request)
             throw try self.explain(RPCError(.timeout, "the connection takes nothing at present"), request)
+        } catch {
+            self.count(way, .cancelled, request)
+            throw error
         }
         var options = SendOptions(deadline: deadline)
         options.confirmation = .none
         let logger = self.logger
         let method = request.method
         self.transport.post(
-            Message(body: request.encoded(uniqueID: uniqueID)),
+            Message(body: request.encoded(uniqueID: uniqueID), headers: headers),
             to: destination,
             options: options,
             onWritten: nil
         ) { error in
             window.leave()
+            self.count(way, error == nil ? .succeeded : .lost, request)
             if let error {
                 logger.warning("cast is lost", metadata: ["method": "\(method)", "error": "\(error)"])
             }
@@ -122,13 +190,14 @@ extension RPCClient {
     /// 5.1), or for what is left of the request that is being served here, if that is less.
     private func limits(
         of request: Request,
-        timeout: Duration
+        timeout: Duration,
+        within limit: ContinuousClock.Instant?
     ) throws(RPCError) -> (deadline: ContinuousClock.Instant, timeToLive: Duration) {
         let now = self.transport.clock.now
         guard timeout > .zero else {
             throw RPCError(.timeout, "the call of \(request.method) has no time left: its timeout is \(timeout)")
         }
-        guard let limit = RequestDeadline.current, limit < now + timeout else { return (now + timeout, timeout) }
+        guard let limit, limit < now + timeout else { return (now + timeout, timeout) }
         guard limit > now else {
             throw RPCError(
                 .timeout,
@@ -136,6 +205,18 @@ extension RPCClient {
             )
         }
         return (limit, limit - now)
+    }
+
+    /// What travels beside a request: with a tracer what it has injected, without one the trace of the request that is
+    /// being served here, as it came.
+    static func headers(
+        _ own: [String: String],
+        _ span: ProgramTracer.Carried?,
+        _ served: RunningRequest?
+    ) -> [String: String] {
+        if let span { return own.merging(span.headers) { own, _ in own } }
+        guard let served, served.job.delivery.isTraced, let parent = served.job.delivery.traceParent else { return own }
+        return own.merging(parent.headers) { own, _ in own }
     }
 
     private var inspector: ReplyRouter.Inspector {
@@ -206,6 +287,8 @@ extension RPCClient {
 enum MessageHeader {
     /// Says that the caller is a client of this library, which understands more than oslo's.
     static let caller = "steward-caller"
+    /// Says that a server sent the message to itself, and in which of its lives.
+    static let probe = "steward-probe"
     /// What goes with each call.
     static let ofCalls = [Self.caller: "1"]
 }

@@ -70,8 +70,12 @@ public struct RPCClient: Sendable {
 
     let transport: any Transport
     let logger: Logger
+    /// The program's tracer, if it had one when the client was made.
+    let tracer: ProgramTracer?
 
     /// Creates a client.
+    ///
+    /// Where the program has set up a tracer, its requests are spans: that has to be done before.
     ///
     /// - Parameters:
     ///   - transport: What carries the messages.
@@ -89,6 +93,7 @@ public struct RPCClient: Sendable {
         self.checkedDestination = Self.check(target)
         self.options = options
         self.logger = logger
+        self.tracer = .current
     }
 
     /// The same client for one host of the topic.
@@ -167,6 +172,11 @@ public struct RPCClient: Sendable {
         do {
             return try method.result.decode(result)
         } catch {
+            self.transport.replies.statistics.countUnreadable(
+                method.name,
+                namespace: self.options.namespace ?? method.namespace,
+                topic: self.target.topic
+            )
             throw RPCError(
                 .invalidReply,
                 "the reply to \(method.name) is not what its contract says: \(error)",

@@ -104,6 +104,9 @@ public final class ReplyRouter: Sendable {
     /// Casts whose confirm nobody awaits, and which are not written yet.
     let unwritten = SendWindow(size: 1_000)
 
+    /// What was sent, method by method.
+    let statistics = RPCClientStatistics()
+
     private let clock: any MessagingClock
     private let state = Mutex(State())
 
@@ -263,6 +266,13 @@ public final class ReplyRouter: Sendable {
             return call.end()
         }
         waiter?.resume(with: outcome)
+    }
+
+    /// Ends a call that is answered without a message; answers whether it waits here.
+    func answer(_ id: String, _ reply: ReplyPayload) -> Bool {
+        let waiter = self.state.withLock { $0.calls.removeValue(forKey: id)?.end() }
+        waiter?.resume(returning: reply)
+        return waiter != nil
     }
 
     /// Ends a call, unless it has ended before.

@@ -37,6 +37,8 @@ final class InMemoryListener: Listener {
         self.onDeliveries = onDeliveries
     }
 
+    var ownFanoutQueue: String? { self.queues.first(where: \.isOwn)?.name }
+
     func open() {
         for index in self.queues.indices { self.consume(index) }
     }

@@ -34,6 +34,8 @@ extension RPCServer {
         indirect case park(RefusedCopy)
         /// Rejected without being queued again, as oslo does: the broker may dead-letter it. Needs no slot.
         indirect case reject([Delivery])
+        /// A message that another server of this name sent to itself.
+        indirect case answerProbe(ReplyAddress)
         /// A reply that was not taken, which is offered again. Needs no slot.
         case insist(Answer)
     }
@@ -95,6 +97,7 @@ extension RPCServer {
     }
 
     private func examine(_ delivery: Delivery) -> Verdict {
+        if delivery.isProbe { return self.examineProbe(delivery).map { .work($0) } ?? .drop }
         let request: RequestPayload
         do throws(WireError) {
             request = try self.configuration.limits.read(delivery)

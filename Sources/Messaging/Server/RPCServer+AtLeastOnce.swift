@@ -150,6 +150,11 @@ extension RPCServer {
             )
         }
         guard isSent else { return await self.giveBackLater(job, listener: listener) }
+        let (method, namespace) = (job.handler.name, job.handler.namespace)
+        switch onward {
+        case .retry: self.statistics.countRetry(method, namespace: namespace, isRedelivery: false)
+        case .deadLetters(_, let reason): self.statistics.countDeadLetter(reason, of: method, namespace: namespace)
+        }
         await memory.left()
         await self.acknowledge(job, isDone: false, listener: listener)
         // Last of all: a caller that is gone is offered its answer for a while.

@@ -42,6 +42,7 @@ extension RPCServer {
             await self.pause(after: delivery)
             return await self.outlivingCancellation { await listener.reject([delivery], requeue: true) }
         }
+        self.statistics.countDeadLetter(.refused, of: copy.request?.method, namespace: copy.request?.namespace)
         await self.outlivingCancellation { _ = await listener.acknowledge([delivery]) }
         guard let request = copy.request,
             let address = ReplyAddress(messageID: request.messageID, queue: request.replyQueue)
@@ -59,6 +60,7 @@ extension RPCServer {
     ) async -> Bool {
         var headers = headers
         headers[RequestTrail.Header.compression] = delivery.compression.map { $0.prefix(bytes: 255) }
+        if let parent = delivery.traceParent { headers.merge(parent.headers) { own, _ in own } }
         for _ in 1...3 {
             do throws(RPCError) {
                 try await self.transport.send(

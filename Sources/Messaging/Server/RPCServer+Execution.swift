@@ -91,8 +91,12 @@ extension RPCServer {
             )
             // Cancelled on its way here: it is not started.
             if Task.isCancelled, let id = request.messageID, self.inFlight.isWithdrawn(id) { throw CancellationError() }
-            let result = try await RequestDeadline.$current.withValue(deadline) {
-                try await self.run(job.handler, context, request.args)
+            let running = RunningRequest(deadline: deadline, job: job, server: self)
+            let result = try await RunningRequest.$current.withValue(running) {
+                guard let tracer = self.tracer else { return try await self.run(job.handler, context, request.args) }
+                return try await tracer.serve(job, context, at: self.target) {
+                    try await self.run(job.handler, context, request.args)
+                }
             }
             self.statistics.end(run, .succeeded, now: self.clock.now)
             return .result(result)
@@ -105,10 +109,9 @@ extension RPCServer {
             self.logger.log(
                 level: isExpected ? .debug : .info,
                 "method failed",
-                metadata: [
-                    "method": "\(request.method)", "unique_id": "\(request.uniqueID ?? "-")",
-                    "error": "\(failure)",
-                ]
+                metadata: RunningRequest(deadline: deadline, job: job, server: self).metadata.merging([
+                    "unique_id": "\(request.uniqueID ?? "-")", "error": "\(failure)",
+                ]) { $1 }
             )
             return .failure(failure)
         }

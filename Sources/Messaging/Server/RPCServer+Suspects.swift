@@ -93,6 +93,7 @@ extension RPCServer {
         else {
             return await self.giveBackLater(job, listener: listener)
         }
+        self.statistics.countRetry(job.handler.name, namespace: job.handler.namespace, isRedelivery: true)
         await memory.left()
         await self.acknowledge(job, isDone: false, listener: listener)
     }

@@ -58,6 +58,12 @@ public final class RPCServer: Sendable {
         /// others count the starts, and the method says how many there may be.
         public var redeliveryLimit = 20
 
+        /// How often the server sends itself a message through its host queue and its fanout queue, to see whether it can
+        /// be reached; `nil`, the default, for never.
+        ///
+        /// Where they do not come back for two intervals and 2 s, the server is not ready (``RPCServer/readiness``).
+        public var selfProbeInterval: Duration?
+
         /// How large a request may be; what is above is refused.
         public var limits = RPCLimits()
         /// Whether `oslo_rpc_server_ping` is answered with `pong`, as oslo's `rpc_ping_enabled`; not by default.
@@ -85,11 +91,16 @@ public final class RPCServer: Sendable {
     let journalHealth: JournalHealth
     let copyFailures = CopyFailures()
     let suspects = Turnstile()
+    let selfProbe: SelfProbe?
+    /// The program's tracer, if it had one when the server was made.
+    let tracer: ProgramTracer?
     private let hasRun = Mutex(false)
     /// Set when all queues are open; what arrives before waits for it.
     let listener = Mutex<(any Listener)?>(nil)
 
     /// Creates a server; it starts with ``run(onReady:)``.
+    ///
+    /// Where the program has set up a tracer, what it serves are spans: that has to be done before.
     ///
     /// - Parameters:
     ///   - transport: What carries the messages.
@@ -130,6 +141,8 @@ public final class RPCServer: Sendable {
         self.statistics = RPCStatistics(endpoints)
         self.dispatcher = RPCDispatcher(endpoints: endpoints + (configuration.answersOsloPing ? [.osloPing] : []))
         self.configuration = configuration
+        self.selfProbe = side == .work ? configuration.selfProbeInterval.map { SelfProbe(every: $0) } : nil
+        self.tracer = side == .work ? .current : nil
         self.logger = logger
         self.journal = configuration.journal ?? InMemoryRequestJournal(clock: transport.clock)
         self.journalHealth = JournalHealth(logger: logger)
@@ -226,7 +239,7 @@ public final class RPCServer: Sendable {
         }
         self.logger.log(level: self.side.logLevel, "serving")
         await withTaskCancellationHandler {
-            await self.serveUntilStopped(listener)
+            await self.whileProbing(listener) { await self.serveUntilStopped(listener) }
         } onCancel: {
             self.intake.stop()
         }
@@ -319,6 +332,9 @@ public final class RPCServer: Sendable {
             case .run(let job): await self.serve(job, listener: listener)
             case .refuse(let refusal): await self.answer(refusal)
             case .park(let copy): await self.park(copy, listener: listener)
+            case .answerProbe(let address):
+                let limit = self.clock.now + .seconds(10)
+                await self.reply(.result(RawJSON(.string("pong"))), to: address, deadline: limit)
             case .reject(let malformed): await listener.reject(malformed, requeue: false)
             case .insist(let answer):
                 await self.replySender.insist(on: answer.reply, to: answer.address, deadline: answer.deadline)

@@ -20,6 +20,11 @@ public struct Readiness: Sendable, Hashable {
     /// What is wrong, one sentence each; none where nothing is.
     public let reasons: [String]
 
+    package init(level: Level, reasons: [String]) {
+        self.level = level
+        self.reasons = reasons
+    }
+
     /// Nothing is wrong.
     public static let ready = Readiness(level: .ready, reasons: [])
 

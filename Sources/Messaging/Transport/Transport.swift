@@ -29,6 +29,11 @@ public protocol Transport: Sendable {
     /// Answered at once, from what is known.
     var readiness: Readiness { get }
 
+    /// What the transport has done so far; nothing, where it does not count.
+    ///
+    /// Answered at once, from what is known.
+    var figures: TransportFigures { get }
+
     /// Has a closure called each time that messages can come and go again after a fault; never, where a transport has none.
     ///
     /// - Parameter body: Called on any thread; must return at once.
@@ -107,6 +112,11 @@ public protocol Transport: Sendable {
         deadline: ContinuousClock.Instant?
     ) async throws(RPCError) -> QueueStatus?
 
+    /// Returns when each of the transport's own threads has done something: for those who watch whether they still do.
+    ///
+    /// Never touches the broker.
+    func takeTurn() async
+
     /// Ends all use of the transport; calls that wait end with `closed`. Bounded in time.
     func close() async
 }
@@ -125,12 +135,19 @@ extension Transport {
     public var taskExecutor: (any TaskExecutor)? { nil }
     /// Never in trouble.
     public var readiness: Readiness { .ready }
+    /// Nothing, unless the transport says it.
+    public var figures: TransportFigures { TransportFigures() }
     /// Never.
     public func onRecovery(_ body: @escaping @Sendable () -> Void) {}
+    /// Has no threads of its own.
+    public func takeTurn() async {}
 }
 
 /// A server's hold on its queues.
 public protocol Listener: Sendable {
+    /// The queue by which this listener alone gets its topic's fanout casts; `nil` where there is none.
+    var ownFanoutQueue: String? { get }
+
     /// Acknowledges deliveries.
     ///
     /// - Parameter deliveries: What is done, or about to be.
@@ -166,6 +183,9 @@ public protocol Listener: Sendable {
 }
 
 extension Listener {
+    /// None.
+    public var ownFanoutQueue: String? { nil }
+
     /// Acknowledges in a task of its own.
     public func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void) {
         // Not a task group: the transport's thread does not wait. It ends as soon as the transport answers.
@@ -310,6 +330,8 @@ public struct Delivery: Sendable {
         /// What the headers say that is asked several times.
         let isCopy: Bool
         let isFromOurClient: Bool
+        let isProbe: Bool
+        let isTraced: Bool
 
         init(
             body: [UInt8],
@@ -335,12 +357,18 @@ public struct Delivery: Sendable {
             self.receivedAt = receivedAt
             var isCopy = false
             var isFromOurClient = false
+            var isProbe = false
+            var isTraced = false
             for name in headers.keys {
                 isCopy = isCopy || RequestTrail.isMark(name)
                 isFromOurClient = isFromOurClient || name == MessageHeader.caller
+                isProbe = isProbe || name == MessageHeader.probe
+                isTraced = isTraced || name == TraceParent.Header.parent
             }
             self.isCopy = isCopy
             self.isFromOurClient = isFromOurClient
+            self.isProbe = isProbe
+            self.isTraced = isTraced
         }
     }
 
@@ -369,6 +397,10 @@ public struct Delivery: Sendable {
     var isCopy: Bool { self.content.isCopy }
     /// Whether its sender understands what oslo's clients do not.
     var isFromOurClient: Bool { self.content.isFromOurClient }
+    /// Whether a server sent it to itself.
+    var isProbe: Bool { self.content.isProbe }
+    /// Whether it says which trace it belongs to, be it well or badly.
+    var isTraced: Bool { self.content.isTraced }
     /// What the transport needs to settle the message.
     public let token: Token
 

@@ -21,6 +21,10 @@ extension TransportWrapper {
 
     /// Whether the wrapped transport works.
     public var readiness: Readiness { self.wrapped.readiness }
+    /// What the wrapped transport has done.
+    public var figures: TransportFigures { self.wrapped.figures }
+    /// Has the wrapped transport's threads take a turn.
+    public func takeTurn() async { await self.wrapped.takeTurn() }
 
     /// Opens the wrapped transport's reply queue.
     public func openReplyQueue(deadline: ContinuousClock.Instant?) async throws(RPCError) -> String {

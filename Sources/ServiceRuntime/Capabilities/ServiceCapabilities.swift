@@ -7,10 +7,14 @@ internal import Synchronization
 public final class ServiceCapabilities: Sendable {
     private struct State {
         var value: JSONValue?
+        /// What operators have decided, which is reported with the value.
+        var standing = ServiceStanding()
         /// Counts the changes of the value.
         var revision: UInt64 = 0
         /// The latest revision that all schedulers were sent.
         var published: UInt64 = 0
+        /// How many reports were sent.
+        var reports = 0
         /// Comes with the next change.
         var change = Eventual<Void>()
         /// The time that the last report was given, since the beginning of 1970.
@@ -37,6 +41,9 @@ public final class ServiceCapabilities: Sendable {
     /// The latest value, or `nil` as long as there is none.
     public var latest: JSONValue? { self.state.withLock(\.value) }
 
+    /// How many reports all schedulers were sent.
+    var reports: Int { self.state.withLock(\.reports) }
+
     /// Remembers a value; one that differs from the last is published at once, `nil` ends the publication.
     func update(_ value: JSONValue?) {
         let change = self.state.withLock { state -> Eventual<Void>? in
@@ -59,17 +66,30 @@ public final class ServiceCapabilities: Sendable {
         change.fulfil()
     }
 
+    /// Remembers what operators have decided about the host, and publishes it at once.
+    func update(_ standing: ServiceStanding) {
+        let change = self.state.withLock { state -> Eventual<Void>? in
+            guard standing != state.standing else { return nil }
+            state.standing = standing
+            state.revision += 1
+            defer { state.change = Eventual() }
+            return state.change
+        }
+        change?.fulfil()
+    }
+
     /// Sends the latest value, if there is one.
     ///
     /// Several may send at the same time: who finds that the value has changed meanwhile sends again, so that the last
     /// report on the wire is never an old one.
     func publish(_ send: (JSONValue) async throws -> Void) async throws {
         while true {
-            let (value, revision) = self.state.withLock { ($0.value, $0.revision) }
+            let (value, revision) = self.state.withLock { ($0.value?.reporting($0.standing), $0.revision) }
             guard let value else { return }
             try await send(value)
             let isCurrent = self.state.withLock { state in
                 state.published = max(state.published, revision)
+                state.reports += 1
                 return state.revision == revision
             }
             if isCurrent { return }
@@ -109,4 +129,24 @@ public final class ServiceCapabilities: Sendable {
         }
         return false
     }
+}
+
+extension JSONValue {
+    /// Capabilities with what operators have decided about their host; nothing is added where that is nothing.
+    fileprivate func reporting(_ standing: ServiceStanding) -> JSONValue {
+        guard case .object(var members) = self else { return self }
+        if standing.isDisabled {
+            members[ServiceStanding.disabledCapability] = true
+            if let reason = standing.disabledReason { members["service_disabled_reason"] = .string(reason) }
+        }
+        if standing.isFrozen { members[ServiceStanding.frozenCapability] = true }
+        return .object(members)
+    }
+}
+
+extension ServiceStanding {
+    /// The capability with which a disabled host reports that it is; not there where it is not.
+    package static let disabledCapability = "service_disabled"
+    /// The capability with which a frozen host reports that it is; not there where it is not.
+    package static let frozenCapability = "service_frozen"
 }

@@ -20,11 +20,18 @@ public final class LiveConfiguration: Sendable {
     }
 
     private let state: Mutex<State>
+    /// What is logged at present, by the configuration and by what operators have asked for since.
+    let logLevels: LogLevels
 
     /// Begins with a configuration.
     ///
     /// - Parameter configuration: What was read when the program started.
-    public init(_ configuration: ServiceConfiguration) {
+    public convenience init(_ configuration: ServiceConfiguration) {
+        self.init(configuration, logLevels: LogLevels(configuration.logLevel))
+    }
+
+    init(_ configuration: ServiceConfiguration, logLevels: LogLevels) {
+        self.logLevels = logLevels
         self.state = Mutex(State(configuration: configuration.view(ofBackend: nil)))
     }
 

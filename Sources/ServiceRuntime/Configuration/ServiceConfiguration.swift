@@ -19,12 +19,19 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Duration>.rpcResponseTimeout,
         ServiceOption<Duration>.reportInterval,
         ServiceOption.logLevel,
+        ServiceOption<String>.logFormat,
         ServiceOption<Bool>.debug,
         ServiceOption<Duration>.gracefulShutdownTimeout,
         ServiceOption<Int>.executorThreadPoolSize,
         ServiceOption<Int>.rpcPrefetch,
         ServiceOption<Bool>.rpcPingEnabled,
         ServiceOption<Bool>.refuseSameHost,
+        ServiceOption<Secret>.databaseConnection,
+        ServiceOption<String>.availabilityZone,
+        ServiceOption<String>.healthAddress,
+        ServiceOption<Int>.healthPort,
+        ServiceOption<Duration>.livenessLimit,
+        ServiceOption<Duration>.selfProbeInterval,
     ]
 
     /// The declared options, in their order.

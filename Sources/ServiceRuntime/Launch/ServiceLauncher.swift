@@ -125,10 +125,14 @@ public struct ServiceLauncher: Sendable {
             return .forError(error)
         }
         ProcessSignals.ignoreFailedWrites()
-        let level = SharedLogLevel(configuration.logLevel)
-        LoggingSystem.bootstrap { label in
-            SharedLevelLogHandler(StreamLogHandler.standardError(label: label), level: level)
-        }
+        let levels = LogLevels(configuration.logLevel)
+        LoggingSystem.bootstrap(
+            { label, provider in
+                let handler = configuration.logHandler(label, to: .standardError, metadataProvider: provider)
+                return LeveledLogHandler(handler, label: label, levels: levels)
+            },
+            metadataProvider: .servedRequest
+        )
         // From here on, so that none ends a program which still waits for its broker; it is heeded with the services.
         let hangups = await UnixSignalsSequence(trapping: .sighup)
         return await self.run(
@@ -140,7 +144,7 @@ public struct ServiceLauncher: Sendable {
             hangups: { onHangup in
                 for await _ in hangups { await onHangup() }
             },
-            level: level,
+            levels: levels,
             transport: transport,
             services: services
         )
@@ -155,7 +159,7 @@ public struct ServiceLauncher: Sendable {
         logger: Logger,
         signals: @escaping @Sendable (_ onSignal: @Sendable (String) -> Void) async -> Void,
         hangups: @escaping @Sendable (_ onHangup: @Sendable () async -> Void) async -> Void = { _ in },
-        level: SharedLogLevel = SharedLogLevel(.info),
+        levels: LogLevels = LogLevels(.info),
         clock: some Clock<Duration> = ContinuousClock(),
         transport openTransport: (ServiceConfiguration, Logger) async throws -> any Transport,
         services makeServices: (ManagerContext) async throws -> [any Service]
@@ -171,14 +175,19 @@ public struct ServiceLauncher: Sendable {
         }
         let end: ServiceExit
         do {
-            let context = ManagerContext(configuration: configuration, transport: transport, logger: logger)
+            let context = ManagerContext(
+                configuration: configuration,
+                transport: transport,
+                logger: logger,
+                logLevels: levels
+            )
             let services = try await makeServices(context)
             let live = context.liveConfiguration
             // Not awaited: a manager that does not come to an end with its configuration must not keep the process from its
             // own.
             let told = Mutex(notices)
             let reloading = Task {
-                await hangups { await self.readAgain(live, level: level, told: told, logger: logger) }
+                await hangups { await self.readAgain(live, told: told, logger: logger) }
             }
             defer { reloading.cancel() }
             let run = ServiceRun(
@@ -200,14 +209,22 @@ public struct ServiceLauncher: Sendable {
     /// Reads the configuration again and says what became of it.
     private func readAgain(
         _ live: LiveConfiguration,
-        level: SharedLogLevel,
         told: borrowing Mutex<ConfigurationNotices>,
         logger: Logger
     ) async {
+        let notifier = ServiceManagerNotifier()
+        notifier.sendReloading()
+        // Also where it is refused: the program goes on as before.
+        defer { notifier.send("READY=1") }
         do {
             let changes = try await live.readAgain()
             let configuration = live.current
-            level.set(configuration.logLevel)
+            if live.logLevels.configure(configuration.logLevel) {
+                logger.notice(
+                    "configuration goes before the level that was set over RPC",
+                    metadata: ["log_level": "\(configuration.logLevel)"]
+                )
+            }
             logger.notice("configuration is read again", metadata: ["changes": "\(changes.filter(\.isTakenOver))"])
             told.withLock { notices in
                 notices.log(configuration.warnings, to: logger)

@@ -73,6 +73,7 @@ struct ServiceRun: Sendable {
     ) async {
         await firstOf([{ await ended.wait() }, { await first.wait() }])
         guard ended.current == nil, let signal = first.current else { return }
+        ServiceManagerNotifier().send("STOPPING=1", "STATUS=stopping after \(signal)")
         self.logger.info("stopping", metadata: ["signal": "\(signal)"])
         await self.group.triggerGracefulShutdown()
         var waits: [@Sendable () async -> Void] = [{ await ended.wait() }, { await second.wait() }]

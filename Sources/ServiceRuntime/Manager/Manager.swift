@@ -59,6 +59,20 @@ public protocol Manager: Sendable {
     /// Part of ``ManagerService/readiness``, and asked often: to be answered at once, from what is known.
     var readiness: Readiness { get }
 
+    /// Whether the manager works at all: as long as it does not, its service reports no life to the registry, so that no
+    /// work is given to it. Works by default.
+    ///
+    /// For what lasts, such as a driver that hangs; asked before each report, to be answered at once.
+    var isWorking: Bool { get }
+
+    /// Takes over what operators have decided about the service; does nothing by default.
+    ///
+    /// Called with the start where something was decided before, and with each change; an answer to whoever asked for the
+    /// change waits for it.
+    ///
+    /// - Parameter standing: What holds from now on.
+    func standingDidChange(_ standing: ServiceStanding) async
+
     /// Looks at a configuration that was read again while the program runs, before it is taken over; takes any by default.
     ///
     /// Asked of all managers of the program before ``configurationDidChange(_:changes:)`` of any.
@@ -102,6 +116,12 @@ extension Manager {
 
     /// Ready.
     public var readiness: Readiness { .ready }
+
+    /// Works.
+    public var isWorking: Bool { true }
+
+    /// Does nothing.
+    public func standingDidChange(_ standing: ServiceStanding) async {}
 
     /// Takes any.
     public func checkConfiguration(_ configuration: ServiceConfiguration) async throws {}

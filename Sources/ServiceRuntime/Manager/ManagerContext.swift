@@ -30,9 +30,23 @@ public struct ManagerContext: Sendable {
         transport: any Transport,
         logger: Logger = Logger(label: "steward.service")
     ) {
+        self.init(
+            configuration: configuration,
+            transport: transport,
+            logger: logger,
+            logLevels: LogLevels(configuration.logLevel)
+        )
+    }
+
+    init(
+        configuration: ServiceConfiguration,
+        transport: any Transport,
+        logger: Logger,
+        logLevels: LogLevels
+    ) {
         self.host = configuration[.host]
         self.configuration = configuration
-        self.liveConfiguration = LiveConfiguration(configuration)
+        self.liveConfiguration = LiveConfiguration(configuration, logLevels: logLevels)
         self.transport = transport
         self.logger = logger
     }

@@ -1,6 +1,7 @@
 internal import Logging
 public import Messaging
 internal import ServiceLifecycle
+internal import Synchronization
 
 extension ManagerService {
     /// Serves until the service is stopped, shut down or cancelled.
@@ -15,6 +16,9 @@ extension ManagerService {
         try await withGracefulShutdownHandler {
             let manager = self.manager
             guard try await self.isDone("initHost", { try await manager.initHost() }) else { return }
+            // Before the first request: a frozen host is to refuse that one, too.
+            let membership = self.membership
+            guard try await self.isDone("registration", { try await membership.enroll() }) else { return }
             try await self.serve(tasks)
         } onGracefulShutdown: {
             self.stop()
@@ -65,6 +69,7 @@ extension ManagerService {
             // Schedulers may have forgotten the host meanwhile, or be others.
             self.transport.onRecovery { [weak capabilities] in capabilities?.publishAgain() }
         }
+        self.servers.withLock { $0 = servers.map(\.server) }
         try await withThrowingTaskGroup(of: Part.self) { group in
             for (server, listening) in servers {
                 group.addTask {
@@ -143,6 +148,8 @@ extension ManagerService {
             ManagerRPC.serviceVersion.handled { _ in manager.serviceVersion },
             ManagerRPC.serviceConfig.handled { _ in configuration.current.report },
         ]
+        handlers += self.membership.handlers
+        handlers += self.liveConfiguration.logLevels.handlers(self.logger)
         if let manager = manager as? any SchedulerDependentManager {
             let scheduler = self.scheduler
             versions.append(ManagerRPC.publishServiceCapabilities.since)
@@ -165,6 +172,8 @@ extension ManagerService {
         configuration.journal = self.journal
         configuration.namesakes = self.configuration[.refuseSameHost] ? .refuse : .share
         configuration.serviceVersion = self.manager.serviceVersion
+        let selfProbeInterval = self.configuration[.selfProbeInterval]
+        configuration.selfProbeInterval = selfProbeInterval > .zero ? selfProbeInterval : nil
         configuration.managedHost = self.manager.host == target.server ? nil : self.manager.host
         return configuration
     }

@@ -31,9 +31,12 @@ public final class ManagerService: Service {
     let logger: Logger
     let scheduler: SchedulerAPI
     let tasks: Result<PeriodicTaskContext, ServiceError>
+    let membership: ServiceMembership
     let stopped: Eventual<Void>
     /// Comes when the service has started, or when it has ended without.
     let started = Eventual<Bool>()
+    /// What serves, one for each target; there from the end of ``Manager/initHost()`` on.
+    let servers = Mutex<[RPCServer]>([])
 
     /// Creates a service; it starts with ``run()``.
     ///
@@ -49,6 +52,8 @@ public final class ManagerService: Service {
     ///   - liveConfiguration: Tells the manager when that is read again; `nil`, the default, where it never is.
     ///   - journal: What is remembered of at-least-once requests; `nil`, the default, for one that does not outlast the
     ///     process. `ServiceDatabase` has one that does.
+    ///   - registry: Where the service is recorded, and says every `report_interval` that it lives; `nil`, the default, for
+    ///     nowhere.
     ///   - clock: The clock of the periodic tasks.
     ///   - logger: Where the service writes.
     public init(
@@ -60,6 +65,7 @@ public final class ManagerService: Service {
         configuration: ServiceConfiguration = ServiceConfiguration(),
         liveConfiguration: LiveConfiguration? = nil,
         journal: (any RequestJournal)? = nil,
+        registry: (any ServiceRegistry)? = nil,
         clock: any Clock<Duration> = ContinuousClock(),
         logger: Logger = Logger(label: "steward.service")
     ) {
@@ -83,6 +89,8 @@ public final class ManagerService: Service {
         self.scheduler = scheduler
         // Before it runs: what is read again meanwhile concerns it too.
         self.registration = self.liveConfiguration.add(manager, backend: configuration.backendName)
+        let membership = Self.membership(of: manager, as: target, configuration, in: registry, logger: logger)
+        self.membership = membership
         let stopped = Eventual<Void>()
         self.stopped = stopped
         self.tasks = Result { () throws(ServiceError) in
@@ -92,7 +100,7 @@ public final class ManagerService: Service {
                     scheduler: scheduler,
                     reportInterval: configuration[.reportInterval],
                     stopped: stopped
-                ),
+                ) + membership.tasks(of: manager, every: configuration[.reportInterval]),
                 host: manager.host,
                 clock: clock,
                 logger: logger
@@ -110,11 +118,13 @@ public final class ManagerService: Service {
     ///   - additionalTargets: What the manager is served under besides; nothing by default.
     ///   - journal: What is remembered of at-least-once requests; `nil`, the default, for one that does not outlast the
     ///     process.
+    ///   - registry: Where the service is recorded; `nil`, the default, for nowhere.
     public convenience init(
         _ manager: any Manager,
         in context: ManagerContext,
         additionalTargets: [Target] = [],
-        journal: (any RequestJournal)? = nil
+        journal: (any RequestJournal)? = nil,
+        registry: (any ServiceRegistry)? = nil
     ) {
         self.init(
             manager,
@@ -124,6 +134,7 @@ public final class ManagerService: Service {
             configuration: context.configuration,
             liveConfiguration: context.liveConfiguration,
             journal: journal,
+            registry: registry,
             logger: context.logger
         )
     }
@@ -142,11 +153,13 @@ public final class ManagerService: Service {
     /// Whether the service can be reached at present and its manager is ready, and why not.
     ///
     /// Not ready before the end of ``Manager/initHostWithRPC()``, while the broker is away or something that the service
-    /// declared there is being restored, while the manager says so (``Manager/readiness``), and from the stop on. Answered at once, from what is known.
+    /// declared there is being restored, while what the service sends itself does not come back (option
+    /// `self_probe_interval`), while the manager says so (``Manager/readiness``), and from the stop on. Answered at once, from what is known.
     public var readiness: Readiness {
         if self.stopped.current != nil { return .notReady("the service was stopped") }
         return switch self.started.current {
-        case true: self.transport.readiness.and(self.manager.readiness)
+        case true:
+            self.transport.readiness.and(self.selfProbeReadiness).and(self.manager.readiness).and(self.membership.readiness)
         case false: .notReady("the service has ended")
         case nil: Readiness.notReady("the service is starting").and(self.transport.readiness)
         }

@@ -1,6 +1,7 @@
 internal import Logging
 internal import Messaging
 internal import Synchronization
+internal import Tracing
 
 /// One periodic task: its schedule, its status, and the run that is going on, if any.
 final class PeriodicTaskEntry: Sendable {
@@ -16,6 +17,7 @@ final class PeriodicTaskEntry: Sendable {
     private struct State {
         var schedule: PeriodicTaskSchedule
         var status: PeriodicTaskStatus
+        var durations = LatencyHistogram()
         var run: Run?
         var body: Task<Void, Never>?
         /// The text of the error that was logged last; a task that fails each time is logged once.
@@ -27,6 +29,8 @@ final class PeriodicTaskEntry: Sendable {
     private let logger: Logger
     private let random: @Sendable () -> Double
     private let state: Mutex<State>
+    /// The program's tracer, if it had one when the service was made.
+    private let tracer: ProgramTracer?
 
     init(_ task: PeriodicTask, clock: MonotonicClock, logger: Logger, random: @escaping @Sendable () -> Double) {
         var logger = logger
@@ -35,6 +39,7 @@ final class PeriodicTaskEntry: Sendable {
         self.clock = clock
         self.logger = logger
         self.random = random
+        self.tracer = .current
         self.state = Mutex(
             State(
                 schedule: PeriodicTaskSchedule(of: task, startingAt: clock.now(), random: random),
@@ -49,6 +54,16 @@ final class PeriodicTaskEntry: Sendable {
             status.nextRun = self.task.isEnabled ? state.schedule.due : nil
             return status
         }
+    }
+
+    /// What metrics say of the task.
+    var figures: PeriodicTaskFigures {
+        let status = self.status
+        return PeriodicTaskFigures(
+            status: status,
+            duration: RPCServerFigures.Distribution(self.state.withLock(\.durations)),
+            lastSuccessAge: status.lastSuccess.map { max(self.clock.now() - $0, .zero) }
+        )
     }
 
     /// When the next run is due.
@@ -83,7 +98,7 @@ final class PeriodicTaskEntry: Sendable {
         let body = Task(executorPreference: preferredTaskExecutor) {
             let result: Result<Void, any Error>
             do {
-                result = .success(try await self.task.body(context))
+                result = .success(try await self.perform(context))
             } catch {
                 result = .failure(error)
             }
@@ -94,6 +109,15 @@ final class PeriodicTaskEntry: Sendable {
             if state.run?.ended === run.ended { state.body = body }
         }
         return run
+    }
+
+    /// Does what the task does, with a tracer as the beginning of a trace.
+    private func perform(_ context: PeriodicTaskContext) async throws {
+        guard let tracer = self.tracer else { return try await self.task.body(context) }
+        let attributes: [String: String?] = ["steward.periodic_task": self.task.name, "server.address": context.host]
+        try await tracer.withSpan("periodic \(self.task.name)", .internal, in: .topLevel, attributes) { _ in
+            try await self.task.body(context)
+        }
     }
 
     /// Waits for a run for as long as its task allows, and cancels it then.
@@ -145,11 +169,14 @@ final class PeriodicTaskEntry: Sendable {
             state.body = nil
             state.status.isRunning = false
             state.status.lastDuration = duration
+            state.durations.record(duration)
             if duration > self.task.spacing { state.status.overruns += 1 }
             state.status.skippedRuns += state.schedule.advance(at: now, start: run.startedAt, random: self.random)
             guard !isOverdue else { return true }
             switch result {
-            case .success: state.status.lastError = nil
+            case .success:
+                state.status.lastError = nil
+                state.status.lastSuccess = now
             case .failure(let error):
                 state.status.failures += 1
                 state.status.lastError = error

@@ -18,6 +18,8 @@ public struct PeriodicTaskStatus: Sendable {
     public internal(set) var lastError: (any Error)?
     /// When the last run started, in time since the context was made.
     public internal(set) var lastStart: Duration?
+    /// When the last run ended that succeeded, in time since the context was made; `nil` where none did.
+    public internal(set) var lastSuccess: Duration?
     /// How long the last run that has ended took.
     public internal(set) var lastDuration: Duration?
     /// When the next run is due, in time since the context was made; `nil` for a task that is not enabled.

@@ -13,6 +13,7 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
             case insufficientSpace = "VolumeSizeExceedsAvailableQuota"
             case noValidBackend = "NoValidBackend"
             case backendFailed = "VolumeBackendAPIException"
+            case outOfUse = "ServiceUnavailable"
         }
         let kind: Kind
 
@@ -28,6 +29,9 @@ public struct VolumeError: Error, Sendable, CustomStringConvertible {
         public static let noValidBackend = Code(kind: .noValidBackend)
         /// The file system failed, or holds something that is not ours.
         public static let backendFailed = Code(kind: .backendFailed)
+
+        /// Operators have taken the host out of use: it is frozen and changes nothing, or disabled and takes no new work.
+        public static let outOfUse = Code(kind: .outOfUse)
 
         /// The name of the exception in `cinder.exception`.
         public var description: String { kind.rawValue }
@@ -112,6 +116,14 @@ extension VolumeError {
             volumeID: volumeID?.text,
             details: ["data": .string(what)],
             cause: cause
+        )
+    }
+
+    static func outOfUse(_ reason: String) -> VolumeError {
+        VolumeError(
+            .outOfUse,
+            "Service is unavailable at this time: \(reason)",
+            details: ["reason": .string(reason)]
         )
     }
 

@@ -7,6 +7,7 @@ extension VolumeManager {
         guard request.size > 0 else {
             throw VolumeError.invalidInput("the size of a volume is at least 1 GiB, not \(request.size)")
         }
+        try refuseNewWork()
         let space = try await driver.space()
         try claims.claim(request.volumeID, size: request.size, in: space, at: clock.now())
         return ClaimedCapacity(

@@ -42,6 +42,8 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
     nonisolated let clock: MonotonicClock
     /// What the driver's last measurement failed with.
     nonisolated let driverFault = Mutex<VolumeError?>(nil)
+    /// What operators have decided about the host.
+    nonisolated let standing = Mutex(ServiceStanding())
 
     /// Creates a manager.
     ///
@@ -111,6 +113,7 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
 
     /// Makes a volume.
     public func createVolume(_ request: CreateVolume) async throws -> Volume {
+        try refuseWhileFrozen()
         guard request.size > 0 else {
             throw VolumeError.invalidInput("the size of a volume is at least 1 GiB, not \(request.size)")
         }
@@ -122,12 +125,14 @@ public actor VolumeManager: SchedulerDependentManager, VolumeOperations, VolumeD
 
     /// Removes a volume.
     public func deleteVolume(_ id: VolumeID) async throws {
-        try await change(id) { try await self.delete(id) }
+        try refuseWhileFrozen()
+        return try await change(id) { try await self.delete(id) }
     }
 
     /// Makes a volume larger.
     public func extendVolume(_ id: VolumeID, to size: Int) async throws -> Volume {
-        try await change(id) { try await self.extend(id, to: size) }
+        try refuseWhileFrozen()
+        return try await change(id) { try await self.extend(id, to: size) }
     }
 
     /// Changes one volume while nobody else does; what has begun is finished although the request may be cancelled, so

@@ -1,4 +1,5 @@
 internal import Logging
+internal import ServiceDatabase
 public import ServiceRuntime
 
 /// The program `scheduler-worker`: a ``SchedulerManager``.
@@ -23,7 +24,8 @@ public enum SchedulerWorker {
     ///
     /// - Parameter context: What the program has.
     /// - Returns: The service, not yet running.
-    public static func service(in context: ManagerContext) -> ManagerService {
+    /// - Throws: `ServiceError` where `database_connection` is wrong.
+    public static func service(in context: ManagerContext) throws -> ManagerService {
         let options = context.configuration
         var configuration = SchedulerManager.Configuration()
         configuration.volumeTopic = options[.volumeTopic]
@@ -34,13 +36,17 @@ public enum SchedulerWorker {
                 metadata: ["service_down_time": "\(configuration.serviceDownTime)"]
             )
         }
+        let registry = try ServiceRegistryLocation(options)?.registry()
+        configuration.services = registry.map {
+            ServiceDirectory($0, downTime: configuration.serviceDownTime, logger: context.logger)
+        }
         let manager = SchedulerManager(
             host: context.host,
             transport: context.transport,
             configuration: configuration,
             logger: context.logger
         )
-        return ManagerService(manager, in: context)
+        return ManagerService(manager, in: context, registry: registry)
     }
 
     /// A host must miss two reports before it counts as down; cinder raises the limit in the same way (wire contract 7.3).

@@ -7,7 +7,8 @@ public import ServiceRuntime
 /// The program `volume-worker`: a ``VolumeManager`` with a ``DirectoryDriver`` and an SQLite database.
 ///
 /// The state's directory holds `volumes`, one file for each volume, and `volumes.sqlite`, in which the requests are
-/// remembered as well that were run.
+/// remembered as well that were run. Unless `database_connection` says otherwise, the service is recorded in
+/// `services.sqlite` beside it.
 public enum VolumeWorker {
     /// What can be configured.
     public static let options = ServiceConfiguration.options(
@@ -37,8 +38,9 @@ public enum VolumeWorker {
     public static func services(in context: ManagerContext) throws -> [any Service] {
         let names = context.configuration.enabledBackends
         guard !names.isEmpty else { return [try self.service(in: context)] }
+        let registry = try self.registry(in: context)
         let backends = names.map { name in
-            BackendService(name, logger: context.logger) { try self.backend(name, in: context) }
+            BackendService(name, logger: context.logger) { try self.backend(name, registry: registry, in: context) }
         }
         return [BackendGroup(backends)]
     }
@@ -51,30 +53,54 @@ public enum VolumeWorker {
     /// - Returns: The service, not yet running.
     /// - Throws: As ``service(in:)``; `ServiceError` where the backend has no section.
     public static func backend(_ name: String, in context: ManagerContext) throws -> ManagerService {
+        try self.backend(name, registry: try self.registry(in: context), in: context)
+    }
+
+    private static func backend(
+        _ name: String,
+        registry: any ServiceRegistry,
+        in context: ManagerContext
+    ) throws -> ManagerService {
         let options = try context.liveConfiguration.current.backend(name)
         let path = options[.statePath]
         return try self.service(
             host: "\(context.host)@\(name)",
             statePath: options.isSet(.statePath) ? path : "\(path)/\(name)",
             options: options,
+            registry: registry,
             in: context
         )
+    }
+
+    /// The registry of the option `database_connection`, or a file beside the worker's state: one for all backends.
+    private static func registry(in context: ManagerContext) throws(ServiceError) -> any ServiceRegistry {
+        let options = context.configuration
+        return (try ServiceRegistryLocation(options) ?? .sqlite(path: options[.statePath] + "/services.sqlite"))
+            .registry()
     }
 
     /// Opens the state's directory and makes the service.
     ///
     /// - Parameter context: What the program has.
     /// - Returns: The service, not yet running.
-    /// - Throws: ``VolumeError`` where the directory cannot be used, `ServiceStoreError` where the database cannot.
+    /// - Throws: ``VolumeError`` where the directory cannot be used, `ServiceStoreError` where the database cannot,
+    ///   `ServiceError` where `database_connection` is wrong.
     public static func service(in context: ManagerContext) throws -> ManagerService {
         let options = context.configuration
-        return try self.service(host: context.host, statePath: options[.statePath], options: options, in: context)
+        return try self.service(
+            host: context.host,
+            statePath: options[.statePath],
+            options: options,
+            registry: try self.registry(in: context),
+            in: context
+        )
     }
 
     private static func service(
         host: String,
         statePath: String,
         options: ServiceConfiguration,
+        registry: any ServiceRegistry,
         in context: ManagerContext
     ) throws -> ManagerService {
         var settings = DirectoryDriver.Configuration(statePath: statePath)
@@ -117,6 +143,7 @@ public enum VolumeWorker {
             configuration: options,
             liveConfiguration: context.liveConfiguration,
             journal: try SQLiteRequestJournal(store),
+            registry: registry,
             logger: context.logger
         )
     }

@@ -12,6 +12,14 @@ internal import Messaging
 public protocol HostFilter: Sendable {
     /// Why the pool cannot take the volume; `nil` if it can.
     func refusal(of candidate: HostCandidate, for request: ScheduleVolume) -> String?
+
+    /// Looks up what the refusals are decided by, before each choice; nothing by default.
+    func prepare() async
+}
+
+extension HostFilter {
+    /// Nothing.
+    public func prepare() async {}
 }
 
 /// Refuses hosts that have not reported for too long.

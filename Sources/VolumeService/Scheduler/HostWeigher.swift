@@ -23,6 +23,11 @@ struct HostSelection {
     var filters: [any HostFilter]
     var weighers: [any HostWeigher]
 
+    /// Lets the filters look up what they decide by.
+    func prepare() async {
+        for filter in filters { await filter.prepare() }
+    }
+
     /// The pools that can take a volume, the best first, and why the others cannot.
     func rank(
         _ candidates: [HostCandidate],

@@ -28,6 +28,8 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         public var claimTimeout: Duration = .seconds(5)
         /// For how long a request for the same volume goes to the same host; 5 minutes by default.
         public var repetitionTime: Duration = .seconds(300)
+        /// What is known of the services from the registry; `nil`, the default, where only the hosts' reports count.
+        public var services: ServiceDirectory?
         /// What decides beside freshness, capacity and required capabilities.
         public var additionalFilters: [any HostFilter] = []
         /// What decides between suitable hosts; by default the free capacity.
@@ -103,10 +105,13 @@ public actor SchedulerManager: Manager, SchedulerOperations {
     }
 
     private static func selection(_ configuration: Configuration) -> HostSelection {
-        let filters: [any HostFilter] = [
-            FreshnessFilter(limit: configuration.serviceDownTime), BackendStateFilter(), CapacityFilter(),
-            CapabilitiesFilter(),
+        var filters: [any HostFilter] = [
+            FreshnessFilter(limit: configuration.serviceDownTime), StandingFilter(), BackendStateFilter(),
+            CapacityFilter(), CapabilitiesFilter(),
         ]
+        if let services = configuration.services {
+            filters.append(RegistryFilter(services, topic: configuration.volumeTopic))
+        }
         return HostSelection(
             filters: filters + configuration.additionalFilters,
             weighers: configuration.weighers
@@ -122,6 +127,7 @@ public actor SchedulerManager: Manager, SchedulerOperations {
             reportInterval: configuration[.reportInterval]
         )
         serviceDownTime = changed.serviceDownTime
+        changed.services?.setDownTime(changed.serviceDownTime)
         selection = Self.selection(changed)
     }
 
@@ -133,6 +139,7 @@ public actor SchedulerManager: Manager, SchedulerOperations {
     /// Forgets the hosts that are gone for good.
     public nonisolated var periodicTasks: [PeriodicTask] {
         PeriodicTask("forget_hosts", every: .seconds(60)) { _ in await self.forgetHosts() }
+        if let services = configuration.services { services.watching }
     }
 
     /// Lets requests wait that come before the hosts were asked.
@@ -260,6 +267,7 @@ public actor SchedulerManager: Manager, SchedulerOperations {
         }
         // Before, no host is known, and the volume would be refused.
         await hostsAreKnown?.wait()
+        await selection.prepare()
         var (ranked, refusals) = selection.rank(table.candidates(serviceName: "volume", at: now()), for: request)
         let earlier = assignments.assignment(of: request.volumeID, after: now() - configuration.repetitionTime)
         if let earlier {

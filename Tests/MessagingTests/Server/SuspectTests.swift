@@ -132,9 +132,13 @@ import Testing
         try await bench.serve(configuration: configuration) { context, _ in
             #expect(context.request?.isRedelivered == true)
             return ""
-        } _: { _ in
+        } _: { server in
             #expect(try await bench.runs.first(1) == ["x 1"])
             try await bench.settled()
+            let work = try #require(server.figures.methods.first { $0.name == "work" })
+            #expect(work.redeliveries == 1)
+            #expect(work.retries == 1)
+            #expect(work.deadLetters == [:])
         }
         // Handed out as often as it may be: it is not run.
         let transport = InMemoryTransport(bench.broker)
@@ -147,10 +151,12 @@ import Testing
         await listener.close()
         try await bench.serve(configuration: configuration) { _, _ in
             ""
-        } _: { _ in
+        } _: { server in
             let letter = try #require(try await bench.given(up: 1).first)
             #expect(letter.reason == .workerDied)
             #expect(letter.arguments == ["text": "y"])
+            try await bench.settled()
+            #expect(server.figures.methods.first { $0.name == "work" }?.deadLetters == ["worker-died": 1])
         }
         #expect(bench.runs.events == ["x 1"])
     }

@@ -2,7 +2,7 @@
 ///
 /// Each power of two is cut into 32 buckets of equal width, so that a bucket's middle is at most 1/64 away from what it
 /// stands for. The smallest buckets are 256 ns wide; what is longer than 19 hours is counted in the last one.
-struct LatencyHistogram: Sendable {
+package struct LatencyHistogram: Sendable {
     private static let unitBits: UInt64 = 8
     private static let partBits: UInt64 = 5
     private static let parts = 1 << Self.partBits
@@ -21,6 +21,8 @@ struct LatencyHistogram: Sendable {
     private(set) var maximum: Duration = .zero
     private var sum = 0.0
 
+    package init() {}
+
     /// How many buckets take memory now.
     var buckets: Int { self.counts.count }
 
@@ -28,10 +30,9 @@ struct LatencyHistogram: Sendable {
     var mean: Duration { self.count == 0 ? .zero : .nanoseconds(Int64(self.sum / Double(self.count))) }
 
     /// Counts a duration; one below zero, as a clock that is not monotonic would give it, counts as zero.
-    mutating func record(_ duration: Duration) {
+    package mutating func record(_ duration: Duration) {
         let duration = min(max(duration, .zero), Self.longest)
-        let (seconds, attoseconds) = duration.components
-        let length = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds) / 1_000_000_000
+        let length = UInt64(duration.attoseconds / 1_000_000_000)
         let bucket = Self.bucket(of: length >> Self.unitBits)
         if bucket >= self.counts.count {
             // Room for the whole power of two, so that the array grows a few times and not for each longer run.
@@ -42,6 +43,24 @@ struct LatencyHistogram: Sendable {
         self.count += 1
         self.sum += Double(length)
         self.maximum = max(self.maximum, duration)
+    }
+
+    /// The sum of all, in seconds.
+    var totalSeconds: Double { self.sum / 1e9 }
+
+    /// How many do not exceed each of the bounds, which are in order; off by no more than a bucket.
+    func counts(upTo bounds: [Duration]) -> [UInt64] {
+        var result: [UInt64] = []
+        var passed: UInt64 = 0
+        var bucket = 0
+        for bound in bounds {
+            while bucket < self.counts.count, Self.middle(of: bucket) <= bound {
+                passed += self.counts[bucket]
+                bucket += 1
+            }
+            result.append(passed)
+        }
+        return result
     }
 
     /// The duration that a part of all does not exceed.

@@ -36,6 +36,9 @@ final class RPCStatistics: Sendable {
             var expired = 0
             var duplicates = 0
             var refusals: [RefusalKind: Int] = [:]
+            var retries = 0
+            var redeliveries = 0
+            var deadLetters: [DeadLetterReason: Int] = [:]
             var queueWait = LatencyHistogram()
             var runTime = LatencyHistogram()
         }
@@ -125,6 +128,19 @@ final class RPCStatistics: Sendable {
         self.method(method, namespace: namespace).change { $0.duplicates += 1 }
     }
 
+    /// A request was sent on for another attempt, of its failure or because its worker was lost.
+    func countRetry(_ method: String, namespace: String?, isRedelivery: Bool) {
+        self.method(method, namespace: namespace).change { figures in
+            figures.retries += 1
+            figures.redeliveries += isRedelivery ? 1 : 0
+        }
+    }
+
+    /// A request was put among the dead letters.
+    func countDeadLetter(_ reason: DeadLetterReason, of method: String?, namespace: String?) {
+        self.method(method ?? "", namespace: namespace).change { $0.deadLetters[reason, default: 0] += 1 }
+    }
+
     private func method(_ name: String, namespace: String?) -> Method {
         self.methods[Key(namespace: namespace, name: name)] ?? self.others
     }
@@ -155,6 +171,35 @@ final class RPCStatistics: Sendable {
                     runTime: ControlRPC.Latency(figures.runTime)
                 )
             }
+    }
+
+    /// The figures of all methods as metrics have them, sorted by namespace and name; those of requests for no method that
+    /// is served come last, without a name.
+    func figures() -> [RPCServerFigures.Method] {
+        let methods = self.methods.values.sorted {
+            ($0.key.namespace ?? "", $0.key.name) < ($1.key.namespace ?? "", $1.key.name)
+        }
+        return (methods + [self.others]).map { method in
+            let figures = method.change { $0 }
+            return RPCServerFigures.Method(
+                name: method.key.name,
+                namespace: method.key.namespace,
+                running: figures.running,
+                outcomes: [
+                    ("succeeded", figures.succeeded), ("expected_error", figures.expectedErrors),
+                    ("unexpected_error", figures.unexpectedErrors), ("cancelled", figures.cancelled),
+                    ("expired", figures.expired), ("duplicate", figures.duplicates),
+                ],
+                refusals: Self.byName(figures.refusals),
+                retries: figures.retries,
+                redeliveries: figures.redeliveries,
+                deadLetters: Dictionary(
+                    uniqueKeysWithValues: figures.deadLetters.map { ($0.key.rawValue, $0.value) }
+                ),
+                queueWait: RPCServerFigures.Distribution(figures.queueWait),
+                runTime: RPCServerFigures.Distribution(figures.runTime)
+            )
+        }
     }
 
     /// What was refused without being a request for a method that is served, by the kind of refusal.

@@ -1,0 +1,238 @@
+import Glibc
+
+/// The connection of a client and what becomes of it; confined to the client's thread.
+///
+/// `@unchecked Sendable`: it is made by the client and from then on touched by the work of its thread alone.
+final class PostgreSQLLink: @unchecked Sendable {
+    private let configuration: PostgreSQLConfiguration
+    private let thread: PostgreSQLThread
+    private var connection: ConnectionHandle?
+    /// Why the last attempt to connect failed, and when the next one is made.
+    private var refusal: (error: PostgreSQLError, until: ContinuousClock.Instant)?
+    private var failures = 0
+
+    init(_ configuration: PostgreSQLConfiguration, thread: PostgreSQLThread) {
+        self.configuration = configuration
+        self.thread = thread
+    }
+
+    /// Ends the connection.
+    func close() { self.connection = nil }
+
+    // MARK: Transactions
+
+    /// Runs a transaction; it is undone where `body` throws.
+    func transaction<Value>(
+        isCancelled: @escaping () -> Bool,
+        _ body: (borrowing PostgreSQLSession) throws -> Value
+    ) throws -> Value {
+        guard !isCancelled() else { throw PostgreSQLError(.cancelled, "the task was cancelled") }
+        try self.connect(isCancelled)
+        let deadline = ContinuousClock.now + self.configuration.transactionTimeout
+        let session = PostgreSQLSession { (sql, values) throws(PostgreSQLError) in
+            try self.execute(sql, values, until: deadline, isCancelled)
+        }
+        do {
+            _ = try session.execute("BEGIN")
+            let value = try body(session)
+            _ = try session.execute("COMMIT")
+            return value
+        } catch {
+            self.undo(until: deadline)
+            throw error
+        }
+    }
+
+    /// Leaves a transaction that has failed; a connection on which that is not possible is given up, and the server then
+    /// undoes it.
+    private func undo(until deadline: ContinuousClock.Instant) {
+        guard self.connection?.isUsable ?? false, self.connection?.isInTransaction ?? false else { return }
+        do {
+            _ = try self.execute("ROLLBACK", [], until: deadline) { false }
+        } catch {
+            self.connection = nil
+        }
+    }
+
+    private func execute(
+        _ sql: String,
+        _ values: [PostgreSQLValue],
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) -> [PostgreSQLRow] {
+        guard values.allSatisfy({ !($0.text?.utf8.contains(0) ?? false) }) else {
+            throw PostgreSQLError(.invalidParameter, "PostgreSQL has no texts that hold a NUL")
+        }
+        guard self.connection?.send(sql, values) ?? false else { throw self.lost() }
+        var rows: [PostgreSQLRow] = []
+        var failure: PostgreSQLError?
+        while true {
+            try self.awaitResult(until: deadline, isCancelled)
+            guard let result = self.connection?.nextResult() else { break }
+            failure = failure ?? result.error
+            rows = result.rows
+        }
+        guard self.connection?.isUsable ?? false else {
+            // The server may have said why before it went.
+            let error = self.lost()
+            throw failure.map { PostgreSQLError(.connectionLost, $0.message, sqlState: $0.sqlState) } ?? error
+        }
+        if let failure { throw failure }
+        return rows
+    }
+
+    private func awaitResult(
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) {
+        while true {
+            let flushed = self.connection?.flush() ?? -1
+            guard flushed >= 0 else { throw self.lost() }
+            if flushed == 0, !(self.connection?.isBusy ?? true) { return }
+            let events = flushed == 1 ? POLLIN | POLLOUT : POLLIN
+            try self.wait(for: events, until: deadline, isCancelled)
+            // What fails here is seen by the result, or by the end of the connection.
+            guard self.connection?.consumeInput() ?? false else { throw self.lost() }
+        }
+    }
+
+    private func lost() -> PostgreSQLError {
+        let message = self.connection?.message ?? ""
+        self.connection = nil
+        return PostgreSQLError(.connectionLost, message.isEmpty ? "the connection to the server is lost" : message)
+    }
+
+    // MARK: Connecting
+
+    /// Makes sure that there is a connection.
+    ///
+    /// One that was idle is looked at first: where the server has closed it meanwhile, the statement finds a new one and
+    /// does not fail.
+    private func connect(_ isCancelled: () -> Bool) throws(PostgreSQLError) {
+        if self.hasClosed() { self.connection = nil }
+        guard self.connection == nil else { return }
+        if let refusal = self.refusal, ContinuousClock.now < refusal.until { throw refusal.error }
+        let hosts = self.configuration.hosts
+        var last = PostgreSQLError(.unavailable, "the URL of the database names no host")
+        for host in hosts {
+            let deadline = ContinuousClock.now + self.configuration.connectTimeout / max(1, hosts.count)
+            do {
+                self.connection = try self.open(host, until: deadline, isCancelled)
+                self.refusal = nil
+                self.failures = 0
+                return
+            } catch {
+                // That nobody waits any more says nothing about the server.
+                if error.code == .cancelled { throw error }
+                last = error
+            }
+        }
+        let growth = 1 << min(self.failures, 20)
+        let backoff = min(self.configuration.minimumBackoff * growth, self.configuration.maximumBackoff)
+        self.failures += 1
+        self.refusal = (last, .now + backoff * Double.random(in: 0.5...1))
+        throw last
+    }
+
+    /// Whether the server has ended the idle connection, or says something although it was asked nothing: then it is about
+    /// to, and its last word may arrive before the end of the stream.
+    private func hasClosed() -> Bool {
+        guard self.connection?.isUsable ?? false, let socket = self.connection?.socket else {
+            return self.connection != nil
+        }
+        var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&descriptor, 1, 0) > 0
+    }
+
+    private func open(
+        _ host: [String: String],
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) -> ConnectionHandle {
+        guard let connection = ConnectionHandle(self.configuration.parameters(of: host)) else {
+            throw PostgreSQLError(.unavailable, "there is no memory for a connection")
+        }
+        guard !connection.hasFailed else { throw PostgreSQLError(.unavailable, connection.message) }
+        var progress = ConnectionHandle.Progress.writing
+        while progress != .done {
+            do {
+                try Self.wait(
+                    for: progress == .reading ? POLLIN : POLLOUT,
+                    on: connection.socket,
+                    until: deadline,
+                    self.thread,
+                    isCancelled
+                )
+            } catch  where error.code == .timedOut {
+                throw PostgreSQLError(.unavailable, "no connection after \(self.configuration.connectTimeout)")
+            }
+            progress = connection.advance()
+            guard progress != .failed else { throw PostgreSQLError(.unavailable, connection.message) }
+        }
+        return connection
+    }
+
+    // MARK: Waiting
+
+    private func wait(
+        for events: Int32,
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) {
+        do {
+            let socket = self.connection?.socket ?? -1
+            try Self.wait(for: events, on: socket, until: deadline, self.thread, isCancelled)
+        } catch {
+            // What was asked is still on its way there.
+            self.connection = nil
+            throw error
+        }
+    }
+
+    /// Waits until the socket is ready, the deadline has come, or the work was cancelled.
+    private static func wait(
+        for events: Int32,
+        on socket: Int32,
+        until deadline: ContinuousClock.Instant,
+        _ thread: PostgreSQLThread,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) {
+        while true {
+            guard !isCancelled() else { throw PostgreSQLError(.cancelled, "the task was cancelled") }
+            let left = deadline - .now
+            guard left > .zero else { throw PostgreSQLError(.timedOut, "the server did not answer in time") }
+            var descriptors = [
+                pollfd(fd: socket, events: Int16(events), revents: 0),
+                pollfd(fd: thread.wakeDescriptor, events: Int16(POLLIN), revents: 0),
+            ]
+            let milliseconds = Int32(min(left / .milliseconds(1), 60_000).rounded(.up))
+            let ready = unsafe poll(&descriptors, 2, milliseconds)
+            if ready > 0, descriptors[1].revents != 0 { thread.clearWake() }
+            if ready > 0, descriptors[0].revents != 0 { return }
+        }
+    }
+}
+
+/// A transaction as the code sees it that runs in it.
+package struct PostgreSQLSession: ~Copyable {
+    private let body: (String, [PostgreSQLValue]) throws(PostgreSQLError) -> [PostgreSQLRow]
+
+    init(_ body: @escaping (String, [PostgreSQLValue]) throws(PostgreSQLError) -> [PostgreSQLRow]) {
+        self.body = body
+    }
+
+    /// Runs one statement.
+    ///
+    /// - Parameters:
+    ///   - sql: The statement; values stand in it as `$1`, `$2`, …
+    ///   - values: The values, in their order.
+    /// - Returns: The rows, none where the statement has no result.
+    /// - Throws: ``PostgreSQLError``; the transaction is then to be left.
+    @discardableResult
+    package borrowing func execute(
+        _ sql: String,
+        _ values: [PostgreSQLValue] = []
+    ) throws(PostgreSQLError) -> [PostgreSQLRow] {
+        try self.body(sql, values)
+    }
+}
