@@ -62,7 +62,7 @@ public final class HealthMonitor: Sendable {
     /// The port on which probes are answered; `nil` where there is none.
     public var port: Int? { self.state.withLock { $0.listener?.port } }
 
-    /// Begins to answer, on the port of the option `health_port` if there is one.
+    /// Begins to answer, on the port of the option `health_port`: any free one where it is not set, none where it is 0.
     ///
     /// - Parameters:
     ///   - configuration: The program's configuration.
@@ -71,7 +71,7 @@ public final class HealthMonitor: Sendable {
     public func begin(_ configuration: ServiceConfiguration, logger: Logger) throws(ServiceError) {
         let port = configuration[.healthPort]
         try self.begin(
-            on: port > 0 ? (configuration[.healthAddress], port) : nil,
+            on: port == 0 ? nil : (configuration[.healthAddress], port ?? 0),
             livenessLimit: configuration[.livenessLimit],
             logger: logger
         )

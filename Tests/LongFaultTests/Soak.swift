@@ -13,7 +13,7 @@ final class Soak: Sendable {
     /// What can be done to them.
     enum Fault: String, CaseIterable, Sendable {
         case restart, kill, freeze, closeConnections, deleteQueue, cut, cutInsideFrame, silence, oneWay, slowNetwork
-        case memoryAlarm, killWorker, malformed
+        case memoryAlarm, diskAlarm, deleteExchange, killWorker, freezeWorker, malformed
     }
 
     let node: PrivateNode
@@ -180,7 +180,19 @@ final class Soak: Sendable {
             try await self.node.control("set_vm_memory_high_watermark", "0")
             try await Task.sleep(for: .seconds(1 + 3 * severity))
             try await self.node.control("set_vm_memory_high_watermark", "0.4")
+        case .diskAlarm:
+            try await self.node.control("set_disk_free_limit", "1000000GB")
+            try await Task.sleep(for: .seconds(1 + 3 * severity))
+            try await self.node.control("set_disk_free_limit", "50MB")
+        case .deleteExchange:
+            try await self.broker.deleteExchange("openstack", virtualHost: "%2F")
         case .killWorker: try await self.killWorker()
+        case .freezeWorker:
+            // Up to several heartbeats: the broker may hand its messages to nobody else, and gets them back.
+            let worker = self.state.withLock(\.worker)
+            worker.send(SIGSTOP)
+            try await Task.sleep(for: .seconds(1 + 8 * severity))
+            worker.send(SIGCONT)
         case .malformed:
             let bodies: [[UInt8]] = [[], [0xFF, 0xFE], Array("{\"oslo.version\":".utf8), Array("[[[[".utf8)]
             for body in bodies {

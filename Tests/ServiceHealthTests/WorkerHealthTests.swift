@@ -33,29 +33,27 @@ import Testing
         await get(port, "/readyz")?.json?["reasons"] as? [String] ?? []
     }
 
-    @Test func `a broker that is away leaves the worker live and not ready, and ready soon after its return`()
+    @Test func `a broker that is gone for 30 s leaves the worker live and not ready, and ready soon after its return`()
         async throws
     {
-        let url = try TestBroker().url(virtualHost: "")
-        try await FaultProxy.with(before: url) { proxy, url in
-            try await Self.with(url) { _, port, _ in
+        try await PrivateNode.with { node in
+            try await Self.with(try node.url) { _, port, _ in
                 try await until(within: .seconds(30), "ready") { await get(port, "/readyz")?.status == 200 }
-                proxy.admit(.reset)
-                proxy.cut()
+                try await node.kill()
                 try await until(within: .seconds(5), "not ready") { await get(port, "/readyz")?.status == 503 }
                 let away = ContinuousClock.now
-                while .now - away < .seconds(5) {
+                while .now - away < .seconds(30) {
                     #expect(await get(port, "/livez")?.status == 200)
                     #expect(await get(port, "/readyz")?.status == 503)
                     try await Task.sleep(for: .milliseconds(200))
                 }
                 let reasons = await Self.reasons(port)
                 #expect(reasons.contains { $0.contains("connection is being restored") }, "\(reasons)")
-                proxy.heal()
+                try await node.start()
                 let back = try await until(within: .seconds(30), "ready again") {
                     await get(port, "/readyz")?.status == 200
                 }
-                FaultFigures.record(fault: 3, "probe ready after the broker", back)
+                FaultFigures.record(fault: 3, "probe ready after a broker that was gone for 30 s", back)
                 #expect(back < .seconds(5))
             }
         }

@@ -101,6 +101,11 @@ public struct TestBroker: Sendable {
         try await self.request("DELETE", "queues/\(virtualHost)/\(queue)")
     }
 
+    /// Deletes an exchange with its bindings.
+    public func deleteExchange(_ exchange: String, virtualHost: String) async throws {
+        try await self.request("DELETE", "exchanges/\(virtualHost)/\(exchange)")
+    }
+
     /// How many consumers each queue of a virtual host has; asked of the node itself, as the management API learns of it
     /// late.
     public func consumersByQueue(virtualHost: String) async throws -> [String: Int] {

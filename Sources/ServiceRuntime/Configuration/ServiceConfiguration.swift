@@ -29,7 +29,7 @@ public struct ServiceConfiguration: Sendable {
         ServiceOption<Secret>.databaseConnection,
         ServiceOption<String>.availabilityZone,
         ServiceOption<String>.healthAddress,
-        ServiceOption<Int>.healthPort,
+        ServiceOption<Int?>.healthPort,
         ServiceOption<Duration>.livenessLimit,
         ServiceOption<Duration>.selfProbeInterval,
     ]

@@ -9,15 +9,18 @@ extension ServiceOption where Value == String {
     }
 }
 
-extension ServiceOption where Value == Int {
-    /// `health_port`: the TCP port of `/livez`, `/readyz` and `/metrics`; 0, the default, for none.
+extension ServiceOption where Value == Int? {
+    /// `health_port`: the TCP port of `/livez`, `/readyz` and `/metrics`; by default any free one, which the log names; 0
+    /// for none.
     ///
-    /// There is no other default, because many workers may share a machine, and all but one would find the port taken.
-    /// The unit files and the compose file that come with the package set it.
+    /// No number is the default, because many workers may share a machine, and all but one would find the port taken.
     public static var healthPort: Self {
-        Self("health_port", default: 0, help: "the TCP port of /livez, /readyz and /metrics; 0 for none") {
-            (0...65535).contains($0) ? nil : "must be between 0 and 65535"
-        }
+        Self(
+            "health_port",
+            default: nil,
+            in: 0...65535,
+            help: "the TCP port of /livez, /readyz and /metrics; any free one where it is not set; 0 for none"
+        )
     }
 }
 

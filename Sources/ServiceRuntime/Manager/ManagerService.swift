@@ -159,7 +159,8 @@ public final class ManagerService: Service {
         if self.stopped.current != nil { return .notReady("the service was stopped") }
         return switch self.started.current {
         case true:
-            self.transport.readiness.and(self.selfProbeReadiness).and(self.manager.readiness).and(self.membership.readiness)
+            self.transport.readiness.and(self.selfProbeReadiness).and(self.manager.readiness)
+                .and(self.membership.readiness)
         case false: .notReady("the service has ended")
         case nil: Readiness.notReady("the service is starting").and(self.transport.readiness)
         }
