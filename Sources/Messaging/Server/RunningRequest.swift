@@ -4,13 +4,21 @@ public import Logging
 /// later than the request, and its log lines name it.
 ///
 /// It goes with the task and its children, so that a handler need not pass it on.
-struct RunningRequest: Sendable {
+///
+/// A class, so that who looks whether there is one reads a pointer.
+final class RunningRequest: Sendable {
     @TaskLocal static var current: RunningRequest?
 
     /// When the caller gives up.
     let deadline: ContinuousClock.Instant?
     let job: RPCServer.Job
     let server: RPCServer
+
+    init(deadline: ContinuousClock.Instant?, job: RPCServer.Job, server: RPCServer) {
+        self.deadline = deadline
+        self.job = job
+        self.server = server
+    }
 
     /// The longest text of a peer that is put into a log line, in bytes.
     private static let textLength = 255

@@ -3,10 +3,17 @@ package import Tracing
 /// The program's tracer, where one was set up before its client or server was made.
 package final class ProgramTracer: Sendable {
     /// A span that is sent along with a message.
-    struct Carried: Sendable {
+    ///
+    /// A class: without a tracer each call hands on that there is none, which is to cost no more than a pointer.
+    final class Carried: Sendable {
         let span: any Span
         /// What the instrument has put beside the message.
         let headers: [String: String]
+
+        fileprivate init(span: any Span, headers: [String: String]) {
+            self.span = span
+            self.headers = headers
+        }
 
         /// The request with the same in its context, where oslo.messaging's own tracing writes and reads it.
         func added(to request: RPCClient.Request) -> RPCClient.Request {
