@@ -155,6 +155,7 @@ final class PostgreSQLLink: @unchecked Sendable {
         guard !connection.hasFailed else { throw PostgreSQLError(.unavailable, connection.message) }
         var progress = ConnectionHandle.Progress.writing
         while progress != .done {
+            guard connection.socket >= 0 else { throw PostgreSQLError(.unavailable, connection.message) }
             do {
                 try Self.wait(
                     for: progress == .reading ? POLLIN : POLLOUT,

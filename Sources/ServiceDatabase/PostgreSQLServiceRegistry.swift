@@ -215,13 +215,15 @@ public struct PostgreSQLServiceRegistry: ServiceRegistry {
     ) throws {
         try session.execute("SELECT pg_advisory_xact_lock($1::bigint)", [PostgreSQLValue(Self.schemaLock)])
         // Another host may have been faster.
-        let version = try Self.version(session)
-        let missing = try schema.missingSteps(after: version, at: location)
-        if version == 0, !missing.isEmpty {
+        var version = try Self.version(session)
+        if version == 0 {
             try session.execute(
                 "CREATE TABLE IF NOT EXISTS steward_service_schema (version BIGINT NOT NULL PRIMARY KEY)"
             )
+            // That a table is not there the server may answer from a cache of before the lock; its rows it may not.
+            version = try Self.recordedVersion(session)
         }
+        let missing = try schema.missingSteps(after: version, at: location)
         for step in missing {
             try session.execute(step.sql)
             try session.execute(
@@ -235,7 +237,10 @@ public struct PostgreSQLServiceRegistry: ServiceRegistry {
         let isThere = try session.execute(
             "SELECT to_regclass('steward_service_schema') IS NOT NULL AS is_there"
         ).first?.truth("is_there")
-        guard isThere ?? false else { return 0 }
+        return isThere ?? false ? try Self.recordedVersion(session) : 0
+    }
+
+    private static func recordedVersion(_ session: borrowing PostgreSQLSession) throws -> Int {
         let rows = try session.execute("SELECT coalesce(max(version), 0) AS version FROM steward_service_schema")
         return Int(try rows.first?.integer("version") ?? 0)
     }

@@ -244,7 +244,13 @@ extension SQLiteServiceRegistry {
             var configuration = ServiceStore.Configuration()
             configuration.busyTimeout = busyTimeout
             configuration.maximumReaders = 1
-            let store = try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
+            let store: ServiceStore
+            do {
+                store = try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
+            } catch  where (error.cause as? DatabaseError)?.resultCode == .SQLITE_BUSY {
+                // Several that make the file at once all change its journal, and SQLite does not let each in its turn.
+                store = try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
+            }
             try store.prepare { try Self.prepare($0, schema, path: path) }
             return store
         }

@@ -121,7 +121,7 @@ public final class HealthMonitor: Sendable {
     /// Watches services from now on.
     ///
     /// - Parameters:
-    ///   - services: What has to be ready; those that are no ``ServiceRuntime/WatchedService`` have no say.
+    ///   - services: What has to be ready, none while the program starts; those that are no ``ServiceRuntime/WatchedService`` have no say.
     ///   - transport: What carries their messages.
     public func watch(_ services: [any Service], on transport: any Transport) {
         self.state.withLock { state in
@@ -169,8 +169,10 @@ public final class HealthMonitor: Sendable {
 
     /// What all services make together; not ready before there is one.
     var readiness: Readiness {
-        let services = self.state.withLock(\.services)
-        guard !services.isEmpty else { return .notReady("the program is starting") }
+        let (services, transport) = self.state.withLock { ($0.services, $0.transport) }
+        guard !services.isEmpty else {
+            return Readiness.notReady("the program is starting").and(transport?.readiness ?? .ready)
+        }
         // What they have in common, such as a broker that is away, is said once.
         return services.map(\.readiness).reduce(.ready) { one, other in
             let new = other.reasons.filter { !one.reasons.contains($0) }
@@ -226,7 +228,7 @@ public final class HealthMonitor: Sendable {
             state.ticks += 1
             return (isNewlyReady, status == state.status ? nil : status, state.ticks)
         }
-        if isNewlyReady { self.notifier.send("READY=1") }
+        if isNewlyReady { self.notifier.sendReady() }
         if let status { self.notifier.send("STATUS=\(status)") }
         guard let interval = self.notifier.watchdogInterval, complaints.isEmpty else { return }
         // At half of the time at the latest, in whole seconds of this thread.

@@ -124,7 +124,7 @@ extension WorkerCommand {
                     transport: { configuration, logger in
                         // Before the broker: a program that waits for it is live, and says that it is not ready.
                         try health.begin(configuration, logger: logger)
-                        return try await Self.openTransport(configuration, logger)
+                        return try await Self.openTransport(configuration, health, logger)
                     },
                     services: { context in
                         let services = try Self.services(in: context)
@@ -202,10 +202,13 @@ extension WorkerCommand {
 
     private static func openTransport(
         _ configuration: ServiceConfiguration,
+        _ health: HealthMonitor,
         _ logger: Logger
     ) async throws -> any Transport {
         let settings = try Self.settings(configuration)
         let transport = RabbitMQTransport(settings, logger: logger)
+        // Before it is open: why it is not is what somebody who asks wants to know.
+        health.watch([], on: transport)
         do {
             let limit = configuration[.startTimeout]
             try await transport.open(timeout: limit > .zero ? limit : nil)

@@ -1,4 +1,5 @@
 import InMemoryLogging
+import Messaging
 import MessagingTesting
 import Synchronization
 import Testing
@@ -90,6 +91,32 @@ import Testing
         await directory.refresh(unlessTriedWithin: .seconds(1))
         #expect(registry.reads.load(ordering: .relaxed) == reads + 1)
     }
+
+    @Test func `a registry that does not answer holds up nobody who looks, and is asked once`() async throws {
+        let registry = TestRegistry()
+        let clock = VirtualClock()
+        let directory = ServiceDirectory(registry, downTime: .seconds(60), clock: clock, logger: TestLog().logger)
+        registry.rows.withLock { $0 = ["one": Self.record("one", 1)] }
+        await directory.refresh()
+        let reads = registry.reads.load(ordering: .relaxed)
+        let gate = Eventual<Void>()
+        registry.gate.withLock { $0 = gate }
+        registry.rows.withLock { $0["one"]?.standing.isDisabled = true }
+        let start = ContinuousClock.now
+        for _ in 0..<3 {
+            await clock.advance(by: .seconds(2))
+            await directory.refresh(unlessTriedWithin: .seconds(1))
+        }
+        #expect(.now - start < .seconds(10))
+        #expect(registry.reads.load(ordering: .relaxed) == reads + 1)
+        #expect(directory[self.one]?.record.standing.isDisabled == false)
+        gate.fulfil(())
+        registry.gate.withLock { $0 = nil }
+        for _ in 0..<1000 where directory[self.one]?.record.standing.isDisabled != true {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(directory[self.one]?.record.standing.isDisabled == true)
+    }
 }
 
 /// A registry in memory that is away when a test wants it.
@@ -98,6 +125,9 @@ final class TestRegistry: ServiceRegistry {
     let isAway = Atomic(false)
     let reads = Atomic(0)
     let refusal = Mutex<ServiceRegistryError?>(nil)
+    /// What reports and readings wait for, if there is something.
+    let gate = Mutex<Eventual<Void>?>(nil)
+    let waiting = Atomic(0)
 
     private func check() throws(ServiceRegistryError) {
         if let refusal = self.refusal.withLock({ $0 }) { throw refusal }
@@ -125,12 +155,20 @@ final class TestRegistry: ServiceRegistry {
         try self.update(registration.key.host, registration) { $0.registration = registration }
     }
 
+    private func pass() async {
+        guard let gate = self.gate.withLock({ $0 }) else { return }
+        self.waiting.add(1, ordering: .relaxed)
+        _ = await gate.wait()
+    }
+
     func heartbeat(_ registration: ServiceRegistration) async throws(ServiceRegistryError) -> ServiceRecord {
-        try self.update(registration.key.host, registration) { $0.reportCount += 1 }
+        await self.pass()
+        return try self.update(registration.key.host, registration) { $0.reportCount += 1 }
     }
 
     func services() async throws(ServiceRegistryError) -> [ServiceRecord] {
         self.reads.add(1, ordering: .relaxed)
+        await self.pass()
         try self.check()
         return self.rows.withLock { $0.values.sorted { $0.key.host < $1.key.host } }
     }

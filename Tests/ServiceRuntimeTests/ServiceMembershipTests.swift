@@ -181,6 +181,52 @@ private final class StandingManager: SchedulerDependentManager {
         }
     }
 
+    @Test func `what is decided while an earlier decision is being written is written last`() async throws {
+        self.registry.isAway.store(true, ordering: .relaxed)
+        try await withManagerService(self.service(self.registry)) { _ in
+            _ = try await self.client.call(ManagerRPC.disableHost, DisableHost())
+            let gate = Eventual<Void>()
+            self.registry.gate.withLock { $0 = gate }
+            self.registry.isAway.store(false, ordering: .relaxed)
+            // The first report is the registration that the outage prevented; the next one waits at the gate.
+            self.registry.rows.withLock { $0 = [:] }
+            #expect(try await self.eventually { self.row?.standing.isDisabled == true })
+            self.registry.isAway.store(true, ordering: .relaxed)
+            _ = try await self.client.call(ManagerRPC.freezeHost)
+            self.registry.isAway.store(false, ordering: .relaxed)
+            #expect(try await self.eventually { self.registry.waiting.load(ordering: .relaxed) > 0 })
+            async let answer = self.client.call(ManagerRPC.thawHost)
+            try await Task.sleep(for: .milliseconds(50))
+            self.registry.gate.withLock { $0 = nil }
+            gate.fulfil(())
+            let thawed = try await answer
+            #expect(thawed.isRecorded)
+            let count = self.row?.reportCount ?? 0
+            #expect(try await self.eventually { (self.row?.reportCount ?? 0) > count + 3 })
+            #expect(self.row?.standing.isFrozen == false && self.manager.last?.isFrozen == false)
+        }
+    }
+
+    @Test func `a host that starts in an outage writes what it is when it is over, in the place of its predecessor`()
+        async throws
+    {
+        try await withManagerService(self.service(self.registry)) { _ in }
+        self.registry.rows.withLock { $0["node-1"]?.registration.versions = ["2.0"] }
+        let before = self.row?.registration.incarnation
+        self.registry.isAway.store(true, ordering: .relaxed)
+        try await withManagerService(self.service(self.registry)) { _ in
+            self.registry.isAway.store(false, ordering: .relaxed)
+            let isWritten = try await self.eventually { self.row?.registration.versions == ["3.0"] }
+            #expect(isWritten)
+            #expect(self.row?.registration.incarnation != before)
+            let count = self.row?.reportCount ?? 0
+            let goesOn = try await self.eventually { (self.row?.reportCount ?? 0) > count }
+            #expect(goesOn)
+            let message = "another process was started under this service's address and reports in the same row"
+            #expect(self.log.count(of: message) == 0)
+        }
+    }
+
     @Test func `a registry of a later version keeps the service from its start`() async throws {
         self.registry.refusal.withLock { $0 = ServiceRegistryError(.newerSchema, "later") }
         let error = await #expect(throws: ServiceError.self) { try await self.service(self.registry).run() }

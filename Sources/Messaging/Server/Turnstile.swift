@@ -1,9 +1,9 @@
 internal import Synchronization
 
 /// Lets one through at a time, in the order of their coming.
-final class Turnstile: Sendable {
+package final class Turnstile: Sendable {
     /// The right of one to be through; it ends once, by ``end()`` or with its last owner.
-    final class Turn: Sendable {
+    package final class Turn: Sendable {
         private let turnstile: Turnstile
         private let hasEnded = Atomic(false)
 
@@ -14,7 +14,7 @@ final class Turnstile: Sendable {
         deinit { self.end() }
 
         /// Lets the next one through; may be repeated.
-        func end() {
+        package func end() {
             guard !self.hasEnded.exchange(true, ordering: .acquiringAndReleasing) else { return }
             self.turnstile.leave()
         }
@@ -27,8 +27,11 @@ final class Turnstile: Sendable {
 
     private let state = Mutex(State())
 
+    /// A turnstile that nobody is through.
+    package init() {}
+
     /// Waits for its turn; `nil` where the task is cancelled before it has come.
-    func enter() async -> Turn? {
+    package func enter() async -> Turn? {
         let waiting = self.state.withLock { state -> Eventual<Void>? in
             guard state.isTaken else {
                 state.isTaken = true

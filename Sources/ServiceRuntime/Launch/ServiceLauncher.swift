@@ -215,7 +215,7 @@ public struct ServiceLauncher: Sendable {
         let notifier = ServiceManagerNotifier()
         notifier.sendReloading()
         // Also where it is refused: the program goes on as before.
-        defer { notifier.send("READY=1") }
+        defer { notifier.sendReloaded() }
         do {
             let changes = try await live.readAgain()
             let configuration = live.current

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Synchronization
 
 /// Tells systemd how the program is: the protocol of `sd_notify(3)`, one datagram a message.
 ///
@@ -62,8 +63,23 @@ package struct ServiceManagerNotifier: Sendable {
         }
     }
 
-    /// The program reads its configuration again; `READY=1` is to follow.
+    /// Whether systemd was told that the program is ready: it is one program, whoever tells.
+    private static let isReadyTold = Atomic(false)
+
+    /// The program is ready for the first time.
+    package func sendReady() {
+        Self.isReadyTold.store(true, ordering: .releasing)
+        self.send("READY=1")
+    }
+
+    /// The program has read its configuration again, or refused to; nothing where it was not ready before.
+    package func sendReloaded() {
+        if Self.isReadyTold.load(ordering: .acquiring) { self.send("READY=1") }
+    }
+
+    /// The program reads its configuration again; ``sendReloaded()`` is to follow.
     package func sendReloading() {
+        guard Self.isReadyTold.load(ordering: .acquiring) else { return }
         // On Linux this clock is CLOCK_MONOTONIC.
         let microseconds = Int64(SuspendingClock().systemEpoch.duration(to: .now) / .microseconds(1))
         self.send("RELOADING=1", "MONOTONIC_USEC=\(microseconds)")

@@ -20,7 +20,11 @@ public final class ServiceDirectory: Sendable {
         var records: [ServiceKey: ServiceRecord] = [:]
         var lastTry: Duration?
         var hasFailed = false
+        var reading: Eventual<Void>?
     }
+
+    /// How long somebody who needs a young answer waits for it.
+    private static let patience = Duration.milliseconds(250)
 
     /// How often the registry is read.
     public let interval: Duration
@@ -92,12 +96,30 @@ public final class ServiceDirectory: Sendable {
 
     /// Reads the registry unless it was tried within `limit`: so that who is disabled there gets nothing any more after
     /// that time, whatever the interval is.
+    ///
+    /// A registry that does not answer holds nobody up: after 250 ms what was known counts, and at once where the last
+    /// reading failed.
     public func refresh(unlessTriedWithin limit: Duration) async {
-        let isYoung = self.state.withLock { state in
-            guard let lastTry = state.lastTry else { return false }
-            return self.now() - lastTry < limit
+        let (reading, isNew) = self.state.withLock { state -> (Eventual<Void>?, Bool) in
+            if let reading = state.reading { return (reading, false) }
+            guard !state.hasFailed, state.lastTry.map({ self.now() - $0 >= limit }) ?? true else { return (nil, false) }
+            state.reading = Eventual()
+            return (state.reading, true)
         }
-        if !isYoung { await self.refresh() }
+        guard let reading else { return }
+        if isNew {
+            // Not a child: whoever waits gives up, while the reading goes on, for it ends by the registry's own limits.
+            Task {
+                await self.refresh()
+                self.state.withLock { $0.reading = nil }
+                reading.fulfil(())
+            }
+        }
+        await firstOf([
+            { _ = await reading.wait() },
+            // Cancelled: then nobody waits any more.
+            { try? await Task.sleep(for: Self.patience) },
+        ])
     }
 
     /// What is known of a service; `nil` where it is not recorded.

@@ -16,6 +16,8 @@ final class ServiceMembership: Sendable {
         var outage: ServiceRegistryError?
         var isPaused = false
         var otherIncarnation: String?
+        /// Whether this start has written what the service is; until then the row is that of an earlier one.
+        var isEnrolled = false
     }
 
     let registration: ServiceRegistration
@@ -23,6 +25,8 @@ final class ServiceMembership: Sendable {
     private let logger: Logger
     private let didChange: @Sendable (ServiceStanding) async -> Void
     private let state = Mutex(State())
+    /// One writes at a time: what was decided earlier must not be written after what was decided later.
+    private let writing = Turnstile()
 
     /// Describes a membership; `didChange` is told of each new standing, and last of the last one.
     init(
@@ -56,8 +60,7 @@ final class ServiceMembership: Sendable {
     func enroll() async throws(ServiceRegistryError) {
         guard let registry = self.registry else { return }
         do {
-            let record = try await registry.register(self.registration)
-            await self.adopt(record, asOf: 0)
+            await self.adopt(try await self.tellLife(to: registry), asOf: 0)
         } catch  where [.newerSchema, .invalid].contains(error.code) {
             throw error
         } catch {
@@ -77,16 +80,26 @@ final class ServiceMembership: Sendable {
             return
         }
         if wasPaused { self.logger.notice("the manager works again; reports go on") }
-        let (revision, pending) = self.state.withLock { ($0.revision, $0.pending) }
+        guard let turn = await self.writing.enter() else { return }
+        defer { turn.end() }
+        let revision = self.state.withLock(\.revision)
         do {
-            var record = try await registry.heartbeat(self.registration)
-            if let pending { record = try await registry.change(self.registration.key, pending) }
+            let reported = try await self.tellLife(to: registry)
+            let changed = try await self.writePending(to: registry)
             self.note(nil)
-            self.noteNamesake(record)
-            await self.adopt(record, asOf: revision)
+            self.noteNamesake(reported)
+            await self.adopt(changed ?? reported, asOf: revision)
         } catch {
             if !Task.isCancelled { self.note(error) }
         }
+    }
+
+    /// Writes what the service is, once, and from then on that it lives.
+    private func tellLife(to registry: any ServiceRegistry) async throws(ServiceRegistryError) -> ServiceRecord {
+        if self.state.withLock(\.isEnrolled) { return try await registry.heartbeat(self.registration) }
+        let record = try await registry.register(self.registration)
+        self.state.withLock { $0.isEnrolled = true }
+        return record
     }
 
     /// Changes the standing, at once for whoever asks the service, and in the registry.
@@ -108,22 +121,32 @@ final class ServiceMembership: Sendable {
 
     /// Writes what is not recorded yet; answers whether all is.
     private func record() async -> Bool {
-        guard let registry = self.registry else { return false }
+        guard let registry = self.registry, let turn = await self.writing.enter() else { return false }
+        defer { turn.end() }
+        do {
+            _ = try await self.writePending(to: registry)
+        } catch {
+            self.note(error)
+            return false
+        }
+        self.note(nil)
+        return true
+    }
+
+    /// Writes what is not recorded yet, what is decided meanwhile included; the row afterwards, where there was any.
+    ///
+    /// To be called by whoever has the turn to write.
+    private func writePending(to registry: any ServiceRegistry) async throws(ServiceRegistryError) -> ServiceRecord? {
+        var record: ServiceRecord?
         while true {
             let (revision, pending) = self.state.withLock { ($0.revision, $0.pending) }
-            guard let pending else { return true }
+            guard let pending else { return record }
             do {
-                do {
-                    _ = try await registry.change(self.registration.key, pending)
-                } catch  where error.code == .noSuchService {
-                    _ = try await registry.register(self.registration)
-                    _ = try await registry.change(self.registration.key, pending)
-                }
-            } catch {
-                self.note(error)
-                return false
+                record = try await registry.change(self.registration.key, pending)
+            } catch  where error.code == .noSuchService {
+                _ = try await registry.register(self.registration)
+                record = try await registry.change(self.registration.key, pending)
             }
-            self.note(nil)
             self.state.withLock { state in
                 if state.revision == revision { state.pending = nil }
             }
