@@ -244,15 +244,22 @@ extension SQLiteServiceRegistry {
             var configuration = ServiceStore.Configuration()
             configuration.busyTimeout = busyTimeout
             configuration.maximumReaders = 1
-            let store: ServiceStore
-            do {
-                store = try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
-            } catch  where (error.cause as? DatabaseError)?.resultCode == .SQLITE_BUSY {
-                // Several that make the file at once all change its journal, and SQLite does not let each in its turn.
-                store = try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
-            }
+            let store = try Self.openFile(path, configuration)
             try store.prepare { try Self.prepare($0, schema, path: path) }
             return store
+        }
+
+        private static func openFile(
+            _ path: String,
+            _ configuration: ServiceStore.Configuration
+        ) throws -> ServiceStore {
+            do {
+                return try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
+            } catch {
+                // Several that make the file at once all change its journal, and SQLite does not let each in its turn.
+                guard (error.cause as? DatabaseError)?.resultCode == .SQLITE_BUSY else { throw error }
+                return try ServiceStore(at: .file(path), migrations: [], configuration: configuration)
+            }
         }
 
         private static func prepare(_ database: Database, _ schema: ServiceRegistrySchema, path: String) throws {
