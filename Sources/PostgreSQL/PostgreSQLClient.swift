@@ -13,18 +13,23 @@ import Synchronization
 /// waits without a limit, and the threads of the shared pool never wait at all. Transactions of several callers are run one
 /// after the other.
 package final class PostgreSQLClient: Sendable {
-    private let thread = PostgreSQLThread()
+    private let thread: PostgreSQLThread
     private let link: PostgreSQLLink
 
     /// Describes a client; it connects with its first use.
-    package init(_ configuration: PostgreSQLConfiguration) {
-        self.link = PostgreSQLLink(configuration, thread: self.thread)
+    package convenience init(_ configuration: PostgreSQLConfiguration) {
+        self.init(configuration, thread: PostgreSQLThread())
+    }
+
+    init(_ configuration: PostgreSQLConfiguration, thread: PostgreSQLThread) {
+        self.thread = thread
+        self.link = PostgreSQLLink(configuration, thread: thread)
     }
 
     deinit {
         let link = self.link
         // On its own thread, which then ends; where there is none, there is no connection either.
-        _ = self.thread.perform { link.close() }
+        self.thread.perform({ link.close() }, orElse: {})
         self.thread.close()
     }
 
@@ -41,12 +46,11 @@ package final class PostgreSQLClient: Sendable {
         let link = self.link
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let isTaken = thread.perform {
+                thread.perform {
                     continuation.resume(
                         with: Result { try link.transaction(isCancelled: { cancelled.isSet }, body) }
                     )
-                }
-                if !isTaken {
+                } orElse: {
                     continuation.resume(throwing: PostgreSQLError(.closed, "there is no thread for the database"))
                 }
             }

@@ -6,39 +6,50 @@ import Synchronization
 ///
 /// `@unchecked Sendable`: the state is a mutex, and the descriptor is closed only when nobody uses the thread any more.
 @safe final class PostgreSQLThread: @unchecked Sendable {
-    /// What is to be done; it is handed the thread's wake descriptor.
+    /// What is to be done.
     typealias Work = @Sendable () -> Void
 
+    private struct Item {
+        let work: Work
+        let refusal: Work
+    }
+
     private struct State {
-        var work: [Work] = []
+        var items: [Item] = []
         var isRunning = false
         var isClosed = false
     }
 
     private let state = Mutex(State())
+    private let starter: DetachedThread.Starter
     /// Readable when there is something new to look at.
     let wakeDescriptor: Int32
 
-    init() {
+    /// Describes a thread; it is started with the first work.
+    init(starter: @escaping DetachedThread.Starter = { DetachedThread.start(name: "postgresql", $0) }) {
+        self.starter = starter
         self.wakeDescriptor = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
     }
 
     deinit { if self.wakeDescriptor >= 0 { Glibc.close(self.wakeDescriptor) } }
 
-    /// Has something done; answers whether there is a thread for it.
-    func perform(_ work: @escaping Work) -> Bool {
+    /// Has something done.
+    ///
+    /// - Parameters:
+    ///   - work: What is done, on the thread.
+    ///   - refusal: What is done in its place, by whoever finds it out, where there is no thread for it. One of the two
+    ///     is done, once.
+    func perform(_ work: @escaping Work, orElse refusal: @escaping Work) {
         let mustStart = self.state.withLock { state -> Bool? in
             guard !state.isClosed, self.wakeDescriptor >= 0 else { return nil }
-            state.work.append(work)
+            state.items.append(Item(work: work, refusal: refusal))
             defer { state.isRunning = true }
             return !state.isRunning
         }
         switch mustStart {
-        case nil: return false
-        case true: return self.start()
-        default:
-            self.wake()
-            return true
+        case nil: refusal()
+        case true: self.start()
+        default: self.wake()
         }
     }
 
@@ -57,37 +68,21 @@ import Synchronization
         _ = unsafe eventfd_read(self.wakeDescriptor, &count)
     }
 
-    private func start() -> Bool {
-        var attributes = pthread_attr_t()
-        unsafe pthread_attr_init(&attributes)
-        defer { unsafe pthread_attr_destroy(&attributes) }
-        unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
-        let context = unsafe Unmanaged.passRetained(self)
-        var thread = pthread_t()
-        let status = unsafe pthread_create(
-            &thread,
-            &attributes,
-            { argument in
-                guard let argument = unsafe argument else { return nil }
-                unsafe steward_name_postgresql_thread("postgresql")
-                unsafe Unmanaged<PostgreSQLThread>.fromOpaque(argument).takeRetainedValue().run()
-                return nil
-            },
-            context.toOpaque()
-        )
-        guard status != 0 else { return true }
-        unsafe context.release()
-        self.state.withLock { state in
+    private func start() {
+        if self.starter({ self.run() }) { return }
+        // Others may have relied on this start meanwhile.
+        let items = self.state.withLock { state in
             state.isRunning = false
-            state.work = []
+            defer { state.items = [] }
+            return state.items
         }
-        return false
+        for item in items { item.refusal() }
     }
 
     private func run() {
         while true {
             let next = self.state.withLock { state -> Work? in
-                guard state.work.isEmpty else { return state.work.removeFirst() }
+                guard state.items.isEmpty else { return state.items.removeFirst().work }
                 if state.isClosed { state.isRunning = false }
                 return nil
             }
