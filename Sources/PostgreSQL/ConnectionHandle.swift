@@ -3,7 +3,7 @@ import Glibc
 
 /// A connection of libpq, used by one thread; its end closes it.
 ///
-/// Nothing here blocks but the look-up of a host's name, for which the system's resolver has limits of its own.
+/// Nothing here blocks as long as it is told addresses: libpq looks names up itself, and waits for that.
 @safe struct ConnectionHandle: ~Copyable {
     /// How far a connection is being made.
     enum Progress { case reading, writing, done, failed }

@@ -5,25 +5,26 @@ import Synchronization
 /// ```swift
 /// let client = PostgreSQLClient(try PostgreSQLConfiguration(url: url))
 /// let names = try await client.transaction { session in
-///     try session.execute("SELECT name FROM host WHERE zone = $1", [PostgreSQLValue(zone)]).map { try $0.text("name") }
+///     try session.execute("SELECT name FROM host WHERE zone = $1", [PostgreSQLValue(zone)])
+///         .map { try $0.text("name") }
 /// }
 /// ```
 ///
-/// It connects with its first use and again whenever that is needed, after failures not before a back-off is over. Nothing
-/// waits without a limit, and the threads of the shared pool never wait at all. Transactions of several callers are run one
-/// after the other.
+/// It connects with its first use and again whenever that is needed, after failures not before a back-off is over.
+/// Nothing waits without a limit, and the threads of the shared pool never wait at all. Transactions of several callers
+/// are run one after the other.
 package final class PostgreSQLClient: Sendable {
     private let thread: PostgreSQLThread
     private let link: PostgreSQLLink
 
     /// Describes a client; it connects with its first use.
     package convenience init(_ configuration: PostgreSQLConfiguration) {
-        self.init(configuration, thread: PostgreSQLThread())
+        self.init(configuration, thread: PostgreSQLThread(), resolver: .system)
     }
 
-    init(_ configuration: PostgreSQLConfiguration, thread: PostgreSQLThread) {
+    init(_ configuration: PostgreSQLConfiguration, thread: PostgreSQLThread, resolver: HostResolver) {
         self.thread = thread
-        self.link = PostgreSQLLink(configuration, thread: thread)
+        self.link = PostgreSQLLink(configuration, thread: thread, resolver: resolver)
     }
 
     deinit {

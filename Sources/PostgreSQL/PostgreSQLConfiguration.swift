@@ -3,6 +3,8 @@ internal import CPostgres
 /// Where a PostgreSQL database is, and how long is waited for it.
 package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
     /// How long making a connection may take, all hosts of the URL together; 5 s by default.
+    ///
+    /// The look-up of their names is part of it, but for names in a service file, which libpq looks up itself.
     package var connectTimeout: Duration = .seconds(5)
     /// How long a transaction may take from its first statement on; 5 s by default.
     ///
@@ -10,7 +12,8 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
     package var transactionTimeout: Duration = .seconds(5)
     /// How soon after a failed attempt the next one is made; 100 ms by default.
     ///
-    /// It is doubled up to ``maximumBackoff``, and half of it is by chance. Until then every use fails at once with the error of the last attempt.
+    /// It is doubled up to ``maximumBackoff``, and half of it is by chance. Until then every use fails at once with the
+    /// error of the last attempt.
     package var minimumBackoff: Duration = .milliseconds(100)
     /// The longest time between two attempts; 5 s by default.
     package var maximumBackoff: Duration = .seconds(5)
@@ -25,8 +28,8 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
 
     /// Reads a URL.
     ///
-    /// `postgresql://user:password@host[:port][,…]/database?sslmode=verify-full&sslrootcert=/path` as libpq takes it, and
-    /// SQLAlchemy's spellings, such as `postgresql+psycopg2://`. What it leaves out comes from libpq's environment
+    /// `postgresql://user:password@host[:port][,…]/database?sslmode=verify-full&sslrootcert=/path` as libpq takes it,
+    /// and SQLAlchemy's spellings, such as `postgresql+psycopg2://`. What it leaves out comes from libpq's environment
     /// variables (`PGPASSWORD`) and the password file.
     ///
     /// - Parameter url: The URL.
@@ -44,8 +47,8 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
         self.hosts = Self.split(keywords)
     }
 
-    /// Each host by itself: libpq knows no time limit over several while it is asked without blocking, so that the first
-    /// silent one would take all of ours.
+    /// Each host by itself: libpq knows no time limit over several while it is asked without blocking, so that the
+    /// first silent one would take all of ours.
     private static func split(_ keywords: [String: String]) -> [[String: String]] {
         let lists = ["host", "hostaddr", "port"].map { name in
             (name, keywords[name]?.split(separator: ",", omittingEmptySubsequences: false).map(String.init))
@@ -68,7 +71,7 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
             unsafe PQconninfoFree(options)
             unsafe PQfreemem(message)
         }
-        guard let options = unsafe options else {
+        guard unsafe options != nil else {
             // The parser quotes what it does not understand, which may be a part of the password.
             let reason = url.contains("@") ? nil : unsafe message.map { unsafe String(cString: $0) }
             throw PostgreSQLError(
@@ -77,13 +80,25 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
                     + (reason.map { ": \($0.trimmedLines)" } ?? "")
             )
         }
+        var result = unsafe Self.values(of: options)
+        // A service file goes before the environment; what is in it is left to libpq.
+        guard result["service"] == nil else { return result }
+        // Names are to be known before libpq connects, those in its environment variables (PGHOST) as well.
+        let defaults = unsafe PQconndefaults()
+        defer { unsafe PQconninfoFree(defaults) }
+        let others = unsafe Self.values(of: defaults).filter { ["host", "hostaddr", "port"].contains($0.key) }
+        result.merge(others) { given, _ in given }
+        return result
+    }
+
+    private static func values(of options: UnsafeMutablePointer<PQconninfoOption>?) -> [String: String] {
         var result: [String: String] = [:]
         var option = unsafe options
-        while let keyword = unsafe option.pointee.keyword {
-            if let value = unsafe option.pointee.val {
+        while let keyword = unsafe option?.pointee.keyword {
+            if let value = unsafe option?.pointee.val {
                 unsafe result[String(cString: keyword)] = unsafe String(cString: value)
             }
-            unsafe option += 1
+            unsafe option = option?.successor()
         }
         return result
     }

@@ -6,14 +6,16 @@ import Glibc
 final class PostgreSQLLink: @unchecked Sendable {
     private let configuration: PostgreSQLConfiguration
     private let thread: PostgreSQLThread
+    private let lookups: HostLookups
     private var connection: ConnectionHandle?
     /// Why the last attempt to connect failed, and when the next one is made.
     private var refusal: (error: PostgreSQLError, until: ContinuousClock.Instant)?
     private var failures = 0
 
-    init(_ configuration: PostgreSQLConfiguration, thread: PostgreSQLThread) {
+    init(_ configuration: PostgreSQLConfiguration, thread: PostgreSQLThread, resolver: HostResolver) {
         self.configuration = configuration
         self.thread = thread
+        self.lookups = HostLookups(resolver)
     }
 
     /// Ends the connection.
@@ -43,8 +45,8 @@ final class PostgreSQLLink: @unchecked Sendable {
         }
     }
 
-    /// Leaves a transaction that has failed; a connection on which that is not possible is given up, and the server then
-    /// undoes it.
+    /// Leaves a transaction that has failed; a connection on which that is not possible is given up, and the server
+    /// then undoes it.
     private func undo(until deadline: ContinuousClock.Instant) {
         guard self.connection?.isUsable ?? false, self.connection?.isInTransaction ?? false else { return }
         do {
@@ -106,8 +108,8 @@ final class PostgreSQLLink: @unchecked Sendable {
 
     /// Makes sure that there is a connection.
     ///
-    /// One that was idle is looked at first: where the server has closed it meanwhile, the statement finds a new one and
-    /// does not fail.
+    /// One that was idle is looked at first: where the server has closed it meanwhile, the statement finds a new one
+    /// and does not fail.
     private func connect(_ isCancelled: () -> Bool) throws(PostgreSQLError) {
         if self.hasClosed() { self.connection = nil }
         guard self.connection == nil else { return }
@@ -117,7 +119,7 @@ final class PostgreSQLLink: @unchecked Sendable {
         for host in hosts {
             let deadline = ContinuousClock.now + self.configuration.connectTimeout / max(1, hosts.count)
             do {
-                self.connection = try self.open(host, until: deadline, isCancelled)
+                self.connection = try self.reach(host, until: deadline, isCancelled)
                 self.refusal = nil
                 self.failures = 0
                 return
@@ -134,14 +136,58 @@ final class PostgreSQLLink: @unchecked Sendable {
         throw last
     }
 
-    /// Whether the server has ended the idle connection, or says something although it was asked nothing: then it is about
-    /// to, and its last word may arrive before the end of the stream.
+    /// Whether the server has ended the idle connection, or says something although it was asked nothing: then it is
+    /// about to, and its last word may arrive before the end of the stream.
     private func hasClosed() -> Bool {
         guard self.connection?.isUsable ?? false, let socket = self.connection?.socket else {
             return self.connection != nil
         }
         var descriptor = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
         return unsafe poll(&descriptor, 1, 0) > 0
+    }
+
+    /// Connects to a host: to the first of its addresses that lets us in.
+    private func reach(
+        _ host: [String: String],
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) -> ConnectionHandle {
+        guard let name = HostResolver.name(in: host) else { return try self.open(host, until: deadline, isCancelled) }
+        let addresses = try self.addresses(of: name, until: deadline, isCancelled)
+        var reasons: [String] = []
+        for (index, address) in addresses.enumerated() {
+            // One that is silent leaves time for those after it.
+            let share = (deadline - .now) / (addresses.count - index)
+            var host = host
+            // The name stays what the server's certificate is checked against.
+            host["hostaddr"] = address
+            do {
+                return try self.open(host, until: .now + share, isCancelled)
+            } catch {
+                if error.code == .cancelled { throw error }
+                reasons.append(error.message)
+            }
+        }
+        throw PostgreSQLError(
+            .unavailable,
+            reasons.isEmpty ? "host '\(name)' has no address" : reasons.joined(separator: "; ")
+        )
+    }
+
+    private func addresses(
+        of name: String,
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) -> [String] {
+        let lookup = try self.lookups.start(name) { [thread] in thread.wake() }
+        while true {
+            if let result = lookup.result { return try result.get() }
+            do {
+                _ = try Self.pause(until: deadline, self.thread, isCancelled)
+            } catch  where error.code == .timedOut {
+                throw PostgreSQLError(.unavailable, "no address of host '\(name)' is found in time")
+            }
+        }
     }
 
     private func open(
@@ -165,7 +211,8 @@ final class PostgreSQLLink: @unchecked Sendable {
                     isCancelled
                 )
             } catch  where error.code == .timedOut {
-                throw PostgreSQLError(.unavailable, "no connection after \(self.configuration.connectTimeout)")
+                let place = host["hostaddr"] ?? host["host"] ?? "this machine"
+                throw PostgreSQLError(.unavailable, "no connection to \(place) in time")
             }
             progress = connection.advance()
             guard progress != .failed else { throw PostgreSQLError(.unavailable, connection.message) }
@@ -198,19 +245,29 @@ final class PostgreSQLLink: @unchecked Sendable {
         _ thread: PostgreSQLThread,
         _ isCancelled: () -> Bool
     ) throws(PostgreSQLError) {
-        while true {
-            guard !isCancelled() else { throw PostgreSQLError(.cancelled, "the task was cancelled") }
-            let left = deadline - .now
-            guard left > .zero else { throw PostgreSQLError(.timedOut, "the server did not answer in time") }
-            var descriptors = [
-                pollfd(fd: socket, events: Int16(events), revents: 0),
-                pollfd(fd: thread.wakeDescriptor, events: Int16(POLLIN), revents: 0),
-            ]
-            let milliseconds = Int32(min(left / .milliseconds(1), 60_000).rounded(.up))
-            let ready = unsafe poll(&descriptors, 2, milliseconds)
-            if ready > 0, descriptors[1].revents != 0 { thread.clearWake() }
-            if ready > 0, descriptors[0].revents != 0 { return }
-        }
+        while try !self.pause(for: events, on: socket, until: deadline, thread, isCancelled) {}
+    }
+
+    /// Waits until the socket is ready or the thread is woken, a minute at most; answers whether the socket is ready.
+    private static func pause(
+        for events: Int32 = 0,
+        on socket: Int32 = -1,
+        until deadline: ContinuousClock.Instant,
+        _ thread: PostgreSQLThread,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) -> Bool {
+        guard !isCancelled() else { throw PostgreSQLError(.cancelled, "the task was cancelled") }
+        let left = deadline - .now
+        guard left > .zero else { throw PostgreSQLError(.timedOut, "the server did not answer in time") }
+        // A descriptor that is negative is left out.
+        var descriptors = [
+            pollfd(fd: socket, events: Int16(events), revents: 0),
+            pollfd(fd: thread.wakeDescriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        let milliseconds = Int32(min(left / .milliseconds(1), 60_000).rounded(.up))
+        let ready = unsafe poll(&descriptors, 2, milliseconds)
+        if ready > 0, descriptors[1].revents != 0 { thread.clearWake() }
+        return ready > 0 && descriptors[0].revents != 0
     }
 }
 

@@ -38,7 +38,8 @@ import Testing
     @Test func `no caller waits for ever for a thread that could not be started`() async throws {
         let failing = FailingStart()
         let configuration = try PostgreSQLConfiguration(url: "postgresql://u@127.0.0.1:1/d")
-        let client = PostgreSQLClient(configuration, thread: PostgreSQLThread { _ in failing.start() })
+        let thread = PostgreSQLThread { _ in failing.start() }
+        let client = PostgreSQLClient(configuration, thread: thread, resolver: .system)
         let error = await #expect(throws: PostgreSQLError.self) {
             try await client.transaction { try $0.execute("SELECT 1") }
         }
