@@ -51,6 +51,9 @@ import Glibc
         }
     }
 
+    /// Hands several statements without values over, for one round trip; answers whether that was possible.
+    func send(statements: String) -> Bool { unsafe PQsendQuery(self.raw, statements) == 1 }
+
     /// Writes what is to be written: 0 when all is, 1 when the socket takes no more at present, -1 when it failed.
     func flush() -> Int32 { unsafe PQflush(self.raw) }
 

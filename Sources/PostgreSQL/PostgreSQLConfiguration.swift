@@ -9,6 +9,7 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
     /// How long a transaction may take from its first statement on; 5 s by default.
     ///
     /// The server is told the same limit for each statement, so that it does not go on with what nobody waits for.
+    /// Limits that the URL sets in `options` are left as they are.
     package var transactionTimeout: Duration = .seconds(5)
     /// How soon after a failed attempt the next one is made; 100 ms by default.
     ///
@@ -105,7 +106,6 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
 
     /// What libpq is told for one host: what the URL says, and limits where it says none.
     func parameters(of host: [String: String]) -> [String: String] {
-        let milliseconds = max(1, Int(self.transactionTimeout / .milliseconds(1)))
         var parameters = [
             "fallback_application_name": self.applicationName,
             "client_encoding": "UTF8",
@@ -113,16 +113,38 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
             "keepalives_idle": "30",
             "keepalives_interval": "10",
             "keepalives_count": "3",
-            "tcp_user_timeout": "\(milliseconds)",
+            "tcp_user_timeout": "\(self.transactionMilliseconds)",
         ].merging(host) { _, given in given }
         // Every name in the result is the one that is read: the library relies on it.
         parameters["client_encoding"] = "UTF8"
-        let limits =
-            "-c statement_timeout=\(milliseconds) -c lock_timeout=\(milliseconds)"
-            + " -c idle_in_transaction_session_timeout=\(2 * milliseconds)"
-        // What the URL says comes last and wins.
-        parameters["options"] = host["options"].map { "\(limits) \($0)" } ?? limits
         return parameters
+    }
+
+    /// What begins a transaction, with the server's limits for it: several statements, for one round trip.
+    ///
+    /// The limits hold for the transaction alone and not for the session, and do not travel as start-up parameters: a
+    /// pooler of transactions, as PgBouncer is, gives each transaction another session, and refuses such parameters.
+    var beginning: String {
+        let milliseconds = self.transactionMilliseconds
+        let own = Self.settings(in: self.hosts.first?["options"] ?? "")
+        let limits = [
+            ("statement_timeout", milliseconds), ("lock_timeout", milliseconds),
+            ("idle_in_transaction_session_timeout", 2 * milliseconds),
+        ].filter { !own.contains($0.0) }
+        return (["BEGIN"] + limits.map { "SET LOCAL \($0.0) = \($0.1)" }).joined(separator: "; ")
+    }
+
+    private var transactionMilliseconds: Int { max(1, Int(self.transactionTimeout / .milliseconds(1))) }
+
+    /// The names of the settings in `options`, which has the arguments of a server: `-c name=value`, `-cname=value` and
+    /// `--name=value`.
+    private static func settings(in options: String) -> Set<String> {
+        let names = options.split(whereSeparator: \.isWhitespace).map { argument in
+            let name = argument.prefix { $0 != "=" }
+            let bare = ["--", "-c"].first { name.hasPrefix($0) }.map { name.dropFirst($0.count) } ?? name
+            return bare.lowercased().replacing("-", with: "_")
+        }
+        return Set(names)
     }
 }
 

@@ -35,7 +35,7 @@ final class PostgreSQLLink: @unchecked Sendable {
             try self.execute(sql, values, until: deadline, isCancelled)
         }
         do {
-            _ = try session.execute("BEGIN")
+            try self.begin(until: deadline, isCancelled)
             let value = try body(session)
             _ = try session.execute("COMMIT")
             return value
@@ -43,6 +43,11 @@ final class PostgreSQLLink: @unchecked Sendable {
             self.undo(until: deadline)
             throw error
         }
+    }
+
+    private func begin(until deadline: ContinuousClock.Instant, _ isCancelled: () -> Bool) throws(PostgreSQLError) {
+        guard self.connection?.send(statements: self.configuration.beginning) ?? false else { throw self.lost() }
+        _ = try self.results(until: deadline, isCancelled)
     }
 
     /// Leaves a transaction that has failed; a connection on which that is not possible is given up, and the server
@@ -66,6 +71,14 @@ final class PostgreSQLLink: @unchecked Sendable {
             throw PostgreSQLError(.invalidParameter, "PostgreSQL has no texts that hold a NUL")
         }
         guard self.connection?.send(sql, values) ?? false else { throw self.lost() }
+        return try self.results(until: deadline, isCancelled)
+    }
+
+    /// The rows of the last result of what was sent.
+    private func results(
+        until deadline: ContinuousClock.Instant,
+        _ isCancelled: () -> Bool
+    ) throws(PostgreSQLError) -> [PostgreSQLRow] {
         var rows: [PostgreSQLRow] = []
         var failure: PostgreSQLError?
         while true {

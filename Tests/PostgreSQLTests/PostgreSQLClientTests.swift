@@ -94,6 +94,27 @@ import Testing
         #expect(try await client.transaction { try $0.execute("SELECT 1 AS one").first?.integer("one") } == 1)
     }
 
+    @Test func `the limits of a transaction are the transaction's and not the session's`() async throws {
+        let client = try self.client { $0.transactionTimeout = .milliseconds(4321) }
+        for _ in 0..<2 {
+            let rows = try await client.transaction { session in
+                try session.execute(
+                    """
+                    SELECT name, setting, reset_val FROM pg_settings WHERE name IN
+                        ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name
+                    """
+                )
+            }
+            #expect(try rows.map { try $0.text("setting") } == ["8642", "4321", "4321"])
+            #expect(try rows.map { try $0.text("reset_val") } == ["0", "0", "0"])
+        }
+        // Statements are not prepared by name either: another client may have the next transaction in the session.
+        let prepared = try await client.transaction { session in
+            try session.execute("SELECT count(*) AS count FROM pg_prepared_statements").first?.integer("count")
+        }
+        #expect(prepared == 0)
+    }
+
     @Test func `a cancelled task does not wait for its statement`() async throws {
         let client = try self.client { $0.transactionTimeout = .seconds(60) }
         _ = try await client.transaction { try $0.execute("SELECT 1") }

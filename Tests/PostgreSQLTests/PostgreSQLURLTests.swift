@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import PostgreSQL
@@ -23,15 +24,38 @@ import Testing
 
     @Test func `limits are set unless the URL has its own`() throws {
         var configuration = try PostgreSQLConfiguration(
-            url: "postgresql://u@a/d?keepalives_idle=7&options=-cstatement_timeout%3D9&client_encoding=LATIN1"
+            url: "postgresql://u@a/d?keepalives_idle=7&client_encoding=LATIN1"
         )
         configuration.transactionTimeout = .milliseconds(1500)
         let parameters = configuration.parameters(of: configuration.hosts[0])
         #expect(parameters["keepalives_idle"] == "7")
         #expect(parameters["tcp_user_timeout"] == "1500")
         #expect(parameters["client_encoding"] == "UTF8")
-        let options = try #require(parameters["options"])
-        #expect(options.hasPrefix("-c statement_timeout=1500 ") && options.hasSuffix(" -cstatement_timeout=9"))
+        // PgBouncer refuses it.
+        #expect(parameters["options"] == nil)
+        #expect(
+            configuration.beginning == "BEGIN; SET LOCAL statement_timeout = 1500; SET LOCAL lock_timeout = 1500; "
+                + "SET LOCAL idle_in_transaction_session_timeout = 3000"
+        )
+    }
+
+    @Test(arguments: [
+        "-cstatement_timeout=9", "-c statement_timeout=9", "--statement-timeout=9", "-c a=b  -c STATEMENT_TIMEOUT=9s",
+    ])
+    func `a limit among the options of the URL is left as it is`(options: String) throws {
+        let value = try #require(options.addingPercentEncoding(withAllowedCharacters: .alphanumerics))
+        var configuration = try PostgreSQLConfiguration(url: "postgresql://u@a,b/d?options=\(value)")
+        configuration.transactionTimeout = .milliseconds(1500)
+        #expect(configuration.hosts.allSatisfy { configuration.parameters(of: $0)["options"] == options })
+        #expect(
+            configuration.beginning
+                == "BEGIN; SET LOCAL lock_timeout = 1500; SET LOCAL idle_in_transaction_session_timeout = 3000"
+        )
+    }
+
+    @Test func `settings with similar names are no limits`() throws {
+        let configuration = try PostgreSQLConfiguration(url: "postgresql://u@a/d?options=-cdeadlock_timeout%3D9")
+        #expect(configuration.beginning.contains("SET LOCAL lock_timeout = 5000"))
     }
 
     @Test(arguments: [
