@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A PostgreSQL database, over one connection on a thread of its own.
+/// A PostgreSQL database, over one connection at a time, on a thread of its own.
 ///
 /// ```swift
 /// let client = PostgreSQLClient(try PostgreSQLConfiguration(url: url))
@@ -10,9 +10,10 @@ import Synchronization
 /// }
 /// ```
 ///
-/// It connects with its first use and again whenever that is needed, after failures not before a back-off is over.
-/// Nothing waits without a limit, and the threads of the shared pool never wait at all. Transactions of several callers
-/// are run one after the other.
+/// It connects with its first use and again whenever that is needed, after failures not before a back-off is over. A
+/// connection that nobody uses is closed after `idleTimeout`, and the next use makes another. Nothing waits without a
+/// limit, and the threads of the shared pool never wait at all. Transactions of several callers are run one after the
+/// other.
 package final class PostgreSQLClient: Sendable {
     private let thread: PostgreSQLThread
     private let link: PostgreSQLLink

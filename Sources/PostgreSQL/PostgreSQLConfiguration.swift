@@ -11,6 +11,10 @@ package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
     /// The server is told the same limit for each statement, so that it does not go on with what nobody waits for.
     /// Limits that the URL sets in `options` are left as they are.
     package var transactionTimeout: Duration = .seconds(5)
+    /// How long a connection that nobody uses is kept; 1 s by default.
+    ///
+    /// A server has few connections, 100 by default, while hundreds of hosts may report to it, each every 10 s.
+    package var idleTimeout: Duration = .seconds(1)
     /// How soon after a failed attempt the next one is made; 100 ms by default.
     ///
     /// It is doubled up to ``maximumBackoff``, and half of it is by chance. Until then every use fails at once with the

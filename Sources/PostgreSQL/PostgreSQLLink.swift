@@ -28,6 +28,7 @@ final class PostgreSQLLink: @unchecked Sendable {
         isCancelled: @escaping () -> Bool,
         _ body: (borrowing PostgreSQLSession) throws -> Value
     ) throws -> Value {
+        defer { self.closeWhenIdle() }
         guard !isCancelled() else { throw PostgreSQLError(.cancelled, "the task was cancelled") }
         try self.connect(isCancelled)
         let deadline = ContinuousClock.now + self.configuration.transactionTimeout
@@ -43,6 +44,11 @@ final class PostgreSQLLink: @unchecked Sendable {
             self.undo(until: deadline)
             throw error
         }
+    }
+
+    private func closeWhenIdle() {
+        guard self.connection != nil else { return }
+        self.thread.whenIdle(for: self.configuration.idleTimeout) { self.close() }
     }
 
     private func begin(until deadline: ContinuousClock.Instant, _ isCancelled: () -> Bool) throws(PostgreSQLError) {

@@ -14,10 +14,32 @@ import Synchronization
         let refusal: Work
     }
 
+    private enum Step {
+        case perform(Work)
+        case wait(until: ContinuousClock.Instant?)
+        case end
+    }
+
     private struct State {
         var items: [Item] = []
+        /// What is done at a time unless other work comes first.
+        var alarm: (time: ContinuousClock.Instant, work: Work)?
         var isRunning = false
         var isClosed = false
+
+        mutating func next() -> Step {
+            if !self.items.isEmpty {
+                self.alarm = nil
+                return .perform(self.items.removeFirst().work)
+            }
+            if let alarm = self.alarm, self.isClosed || alarm.time <= .now {
+                self.alarm = nil
+                return .perform(alarm.work)
+            }
+            guard self.isClosed else { return .wait(until: self.alarm?.time) }
+            self.isRunning = false
+            return .end
+        }
     }
 
     private let state = Mutex(State())
@@ -53,6 +75,15 @@ import Synchronization
         }
     }
 
+    /// Has something done when the thread was idle for a time; to be called by its work.
+    ///
+    /// - Parameters:
+    ///   - time: For how long; other work that comes meanwhile takes the order back.
+    ///   - work: What is done then, on the thread; at once where the thread is to end.
+    func whenIdle(for time: Duration, _ work: @escaping Work) {
+        self.state.withLock { $0.alarm = (.now + time, work) }
+    }
+
     /// Lets the thread end when it has done what it was given.
     func close() {
         self.state.withLock { $0.isClosed = true }
@@ -81,19 +112,15 @@ import Synchronization
 
     private func run() {
         while true {
-            let next = self.state.withLock { state -> Work? in
-                guard state.items.isEmpty else { return state.items.removeFirst().work }
-                if state.isClosed { state.isRunning = false }
-                return nil
+            switch self.state.withLock({ $0.next() }) {
+            case .perform(let work): work()
+            case .end: return
+            case .wait(let time):
+                let milliseconds = time.map { Int32(max(0, min(($0 - .now) / .milliseconds(1), 60_000)).rounded(.up)) }
+                var descriptor = pollfd(fd: self.wakeDescriptor, events: Int16(POLLIN), revents: 0)
+                _ = unsafe poll(&descriptor, 1, milliseconds ?? -1)
+                self.clearWake()
             }
-            if let next {
-                next()
-                continue
-            }
-            guard self.state.withLock(\.isRunning) else { return }
-            var descriptor = pollfd(fd: self.wakeDescriptor, events: Int16(POLLIN), revents: 0)
-            _ = unsafe poll(&descriptor, 1, -1)
-            self.clearWake()
         }
     }
 }

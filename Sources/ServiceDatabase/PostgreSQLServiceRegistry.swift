@@ -5,8 +5,8 @@ internal import Synchronization
 
 /// A registry of services in PostgreSQL, for the services of many machines.
 ///
-/// Each process has one connection, which it opens with the first use and again after an outage. All times are the
-/// database's own.
+/// Each process has one connection at most, which it opens when it needs it and closes when it has not used it for 1 s.
+/// All times are the database's own.
 public struct PostgreSQLServiceRegistry: ServiceRegistry {
     /// What hosts that start at the same time wait for each other with, before they look at the tables.
     private static let schemaLock: Int64 = 0x7374_6577_6172_6401

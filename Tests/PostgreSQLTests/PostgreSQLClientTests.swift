@@ -178,6 +178,48 @@ import Testing
         #expect(try await client.transaction { try $0.execute("SELECT 1 AS one").first?.integer("one") } == 1)
     }
 
+    /// How many connections of a name the server has.
+    private func connections(of name: String, _ observer: PostgreSQLClient) async throws -> Int64? {
+        try await observer.transaction { session in
+            try session.execute(
+                "SELECT count(*) AS count FROM pg_stat_activity WHERE application_name = $1",
+                [PostgreSQLValue(name)]
+            ).first?.integer("count")
+        }
+    }
+
+    @Test func `a connection that nobody uses is closed, and the next use makes another`() async throws {
+        let observer = try self.client()
+        let name = "idle-\(UUID().uuidString.prefix(8))"
+        let client = try self.client {
+            $0.applicationName = name
+            $0.idleTimeout = .milliseconds(300)
+        }
+        func process() async throws -> Int64? {
+            try await client.transaction { try $0.execute("SELECT pg_backend_pid() AS id").first?.integer("id") }
+        }
+        // Whoever uses it keeps it, unless this machine was too slow.
+        var last = (start: ContinuousClock.now, id: try await process())
+        for _ in 0..<10 {
+            try await Task.sleep(for: .milliseconds(50))
+            let next = (start: ContinuousClock.now, id: try await process())
+            #expect(next.id == last.id || ContinuousClock.now - last.start >= .milliseconds(300))
+            last = next
+        }
+        // A task that was cancelled before it began does not keep it for ever.
+        let cancelled = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await process()
+        }
+        await #expect(throws: PostgreSQLError.self) { try await cancelled.value }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while try await self.connections(of: name, observer) != 0, ContinuousClock.now < deadline {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        #expect(try await self.connections(of: name, observer) == 0)
+        #expect(try await process() != last.id)
+    }
+
     @Test func `a client that is let go of leaves no connection behind`() async throws {
         let observer = try self.client()
         let name = "gone-\(UUID().uuidString.prefix(8))"
@@ -189,12 +231,7 @@ import Testing
         var count: Int64? = 1
         while count != 0, ContinuousClock.now < deadline {
             try await Task.sleep(for: .milliseconds(20))
-            count = try await observer.transaction { session in
-                try session.execute(
-                    "SELECT count(*) AS count FROM pg_stat_activity WHERE application_name = $1",
-                    [PostgreSQLValue(name)]
-                ).first?.integer("count")
-            }
+            count = try await self.connections(of: name, observer)
         }
         #expect(count == 0)
     }

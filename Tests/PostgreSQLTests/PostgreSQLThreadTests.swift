@@ -46,6 +46,35 @@ import Testing
         #expect(error?.code == .closed)
     }
 
+    @Test func `what is to be done when the thread is idle is done then, and not when other work comes first`() async {
+        let thread = PostgreSQLThread()
+        let notes = Notes()
+        await withCheckedContinuation { continuation in
+            thread.perform {
+                thread.whenIdle(for: .milliseconds(1)) { notes.add("taken back") }
+                thread.perform({ notes.add("work") }, orElse: {})
+                thread.perform {
+                    notes.add("more work")
+                    thread.whenIdle(for: .milliseconds(50)) {
+                        notes.add("idle")
+                        continuation.resume()
+                    }
+                } orElse: {
+                }
+            } orElse: {
+            }
+        }
+        #expect(notes.all == ["work", "more work", "idle"])
+        // The end does not wait for it.
+        await withCheckedContinuation { continuation in
+            thread.perform {
+                thread.whenIdle(for: .seconds(3600)) { continuation.resume() }
+                thread.close()
+            } orElse: {
+            }
+        }
+    }
+
     @Test func `work that comes after the end is refused`() {
         let thread = PostgreSQLThread()
         thread.close()

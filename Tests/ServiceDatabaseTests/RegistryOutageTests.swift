@@ -4,6 +4,7 @@ import InMemoryLogging
 import Logging
 import Messaging
 import MessagingTesting
+import PostgreSQL
 import ServiceDatabase
 import ServiceRuntime
 import Synchronization
@@ -41,10 +42,11 @@ import Testing
     /// Two hosts whose registries are at one place; `body` gets their logs.
     private func withHosts(
         at url: String,
+        reportingEvery interval: String = "0.1",
         _ body: (any Transport, [ManagerService], Log) async throws -> Void
     ) async throws {
         let transport = InMemoryTransport(InMemoryBroker())
-        let configuration = try ServiceConfiguration(overrides: ["report_interval": "0.1"], environment: [:])
+        let configuration = try ServiceConfiguration(overrides: ["report_interval": interval], environment: [:])
         let log = Log()
         func service(_ host: String) throws -> ManagerService {
             ManagerService(
@@ -130,6 +132,33 @@ import Testing
                     #expect(services.allSatisfy { $0.readiness.reasons.isEmpty })
                 }
                 #expect(calls > 100)
+            }
+        }
+    }
+
+    @Test func `hosts that report seldom hold no connections between reports, and that is no outage`() async throws {
+        try await PrivatePostgreSQL.with { server in
+            try await self.withHosts(at: server.url, reportingEvery: "3") { _, services, log in
+                var configuration = try PostgreSQLConfiguration(url: server.url)
+                configuration.applicationName = "observer"
+                let observer = PostgreSQLClient(configuration)
+                func query(_ sql: String) async throws -> Int64? {
+                    try await observer.transaction { try $0.execute(sql).first?.integer("number") }
+                }
+                func connections() async throws -> Int64? {
+                    try await query(
+                        "SELECT count(*) AS number FROM pg_stat_activity WHERE application_name = 'steward'"
+                    )
+                }
+                for count in 1...2 {
+                    let hasReported = try await self.eventually {
+                        try await query("SELECT min(report_count) AS number FROM steward_service") ?? 0 >= Int64(count)
+                    }
+                    #expect(hasReported)
+                    #expect(try await self.eventually { try await connections() == 0 })
+                }
+                #expect(log.count("cannot be used") == 0 && log.count("can be used again") == 0)
+                #expect(services.allSatisfy { $0.readiness.reasons.isEmpty })
             }
         }
     }
