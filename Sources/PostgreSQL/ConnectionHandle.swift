@@ -23,6 +23,8 @@ import Glibc
         unsafe self.raw = raw
         // By default they are written to standard error.
         unsafe _ = PQsetNoticeProcessor(raw, { _, _ in }, nil)
+        // Why a server refuses a connection libpq says in its message alone, and its code only in this one.
+        unsafe _ = PQsetErrorVerbosity(raw, PQERRORS_VERBOSE)
     }
 
     deinit { unsafe PQfinish(self.raw) }
@@ -32,6 +34,16 @@ import Glibc
     var socket: Int32 { unsafe PQsocket(self.raw) }
     /// The last error; libpq puts no password into it.
     var message: String { unsafe PQerrorMessage(self.raw).map { unsafe String(cString: $0).trimmedLines } ?? "" }
+    /// Why no connection was made.
+    var refusal: PostgreSQLError {
+        // `…: FATAL:  53300: sorry, …`, and a line about the server's source; the severity is in the server's language.
+        let code = #/:  ([0-9A-Z]{5}): /#
+        let lines = (unsafe PQerrorMessage(self.raw).map { unsafe String(cString: $0) } ?? "")
+            .split(whereSeparator: \.isNewline).filter { !$0.hasPrefix("LOCATION:") }
+        let states = lines.compactMap { $0.firstMatch(of: code).map { String($0.output.1) } }
+        let message = lines.map { $0.replacing(code, with: ": ", maxReplacements: 1) }.joined(separator: "; ")
+        return PostgreSQLError(.unavailable, message, sqlState: states.last)
+    }
     var isInTransaction: Bool { unsafe PQtransactionStatus(self.raw) != PQTRANS_IDLE }
 
     /// Goes on with connecting.
@@ -39,9 +51,14 @@ import Glibc
         switch unsafe PQconnectPoll(self.raw) {
         case PGRES_POLLING_READING: .reading
         case PGRES_POLLING_WRITING: .writing
-        case PGRES_POLLING_OK: unsafe PQsetnonblocking(self.raw, 1) == 0 ? .done : .failed
+        case PGRES_POLLING_OK: self.begin() ? .done : .failed
         default: .failed
         }
+    }
+
+    private func begin() -> Bool {
+        unsafe _ = PQsetErrorVerbosity(self.raw, PQERRORS_DEFAULT)
+        return unsafe PQsetnonblocking(self.raw, 1) == 0
     }
 
     /// Hands a statement over; answers whether that was possible.

@@ -4,7 +4,8 @@ internal import CPostgres
 package struct PostgreSQLConfiguration: Sendable, CustomReflectable {
     /// How long making a connection may take, all hosts of the URL together; 5 s by default.
     ///
-    /// The look-up of their names is part of it, but for names in a service file, which libpq looks up itself.
+    /// The look-up of their names is part of it, but for names in a service file, which libpq looks up itself. A server
+    /// that has no connection left is asked again until the time is over.
     package var connectTimeout: Duration = .seconds(5)
     /// How long a transaction may take from its first statement on; 5 s by default.
     ///

@@ -30,7 +30,7 @@ package struct PostgreSQLError: Error, Sendable, CustomStringConvertible {
 
     /// What kind of error it is.
     package let code: Code
-    /// The server's SQLSTATE, five characters, where it said one.
+    /// The server's SQLSTATE, five characters, where it said one; of a connection that it refused as well.
     package let sqlState: String?
     /// What was wrong.
     package let message: String

@@ -133,27 +133,55 @@ final class PostgreSQLLink: @unchecked Sendable {
         if self.hasClosed() { self.connection = nil }
         guard self.connection == nil else { return }
         if let refusal = self.refusal, ContinuousClock.now < refusal.until { throw refusal.error }
-        let hosts = self.configuration.hosts
-        var last = PostgreSQLError(.unavailable, "the URL of the database names no host")
-        for host in hosts {
-            let deadline = ContinuousClock.now + self.configuration.connectTimeout / max(1, hosts.count)
-            do {
-                self.connection = try self.reach(host, until: deadline, isCancelled)
-                self.refusal = nil
-                self.failures = 0
-                return
-            } catch {
-                // That nobody waits any more says nothing about the server.
-                if error.code == .cancelled { throw error }
-                last = error
-            }
+        do {
+            self.connection = try self.connectToAnyHost(isCancelled)
+            self.refusal = nil
+            self.failures = 0
+        } catch {
+            // That nobody waits any more says nothing about the server.
+            if error.code == .cancelled { throw error }
+            let growth = 1 << min(self.failures, 20)
+            let backoff = min(self.configuration.minimumBackoff * growth, self.configuration.maximumBackoff)
+            self.failures += 1
+            self.refusal = (error, .now + backoff * Double.random(in: 0.5...1))
+            throw error
         }
-        let growth = 1 << min(self.failures, 20)
-        let backoff = min(self.configuration.minimumBackoff * growth, self.configuration.maximumBackoff)
-        self.failures += 1
-        self.refusal = (last, .now + backoff * Double.random(in: 0.5...1))
-        throw last
     }
+
+    /// A connection to the first host that lets us in.
+    ///
+    /// A server that has none left is asked again while there is time: where many hosts start together, each needs its
+    /// connection for a second.
+    private func connectToAnyHost(_ isCancelled: () -> Bool) throws(PostgreSQLError) -> ConnectionHandle {
+        let hosts = self.configuration.hosts
+        let end = ContinuousClock.now + self.configuration.connectTimeout
+        var pause = Duration.milliseconds(100)
+        // It tells more than that the time was over in a later round.
+        var shortage: PostgreSQLError?
+        while true {
+            var last = PostgreSQLError(.unavailable, "the URL of the database names no host")
+            var isFull = false
+            for host in hosts {
+                let limit = ContinuousClock.now + self.configuration.connectTimeout / max(1, hosts.count)
+                do {
+                    return try self.reach(host, until: min(limit, end), isCancelled)
+                } catch {
+                    if error.code == .cancelled { throw error }
+                    last = error
+                    guard error.sqlState == Self.tooManyConnections else { continue }
+                    isFull = true
+                    shortage = error
+                }
+            }
+            let next = ContinuousClock.now + pause * Double.random(in: 0.5...1.5)
+            guard isFull, next < end else { throw shortage ?? last }
+            try self.rest(until: next, isCancelled)
+            pause = min(pause * 2, .milliseconds(500))
+        }
+    }
+
+    /// PostgreSQL's `too_many_connections`.
+    private static let tooManyConnections = "53300"
 
     /// Whether the server has ended the idle connection, or says something although it was asked nothing: then it is
     /// about to, and its last word may arrive before the end of the stream.
@@ -173,7 +201,7 @@ final class PostgreSQLLink: @unchecked Sendable {
     ) throws(PostgreSQLError) -> ConnectionHandle {
         guard let name = HostResolver.name(in: host) else { return try self.open(host, until: deadline, isCancelled) }
         let addresses = try self.addresses(of: name, until: deadline, isCancelled)
-        var reasons: [String] = []
+        var failures: [PostgreSQLError] = []
         for (index, address) in addresses.enumerated() {
             // One that is silent leaves time for those after it.
             let share = (deadline - .now) / (addresses.count - index)
@@ -184,12 +212,14 @@ final class PostgreSQLLink: @unchecked Sendable {
                 return try self.open(host, until: .now + share, isCancelled)
             } catch {
                 if error.code == .cancelled { throw error }
-                reasons.append(error.message)
+                failures.append(error)
             }
         }
+        guard !failures.isEmpty else { throw PostgreSQLError(.unavailable, "host '\(name)' has no address") }
         throw PostgreSQLError(
             .unavailable,
-            reasons.isEmpty ? "host '\(name)' has no address" : reasons.joined(separator: "; ")
+            failures.map(\.message).joined(separator: "; "),
+            sqlState: failures.compactMap(\.sqlState).last
         )
     }
 
@@ -217,10 +247,10 @@ final class PostgreSQLLink: @unchecked Sendable {
         guard let connection = ConnectionHandle(self.configuration.parameters(of: host)) else {
             throw PostgreSQLError(.unavailable, "there is no memory for a connection")
         }
-        guard !connection.hasFailed else { throw PostgreSQLError(.unavailable, connection.message) }
+        guard !connection.hasFailed else { throw connection.refusal }
         var progress = ConnectionHandle.Progress.writing
         while progress != .done {
-            guard connection.socket >= 0 else { throw PostgreSQLError(.unavailable, connection.message) }
+            guard connection.socket >= 0 else { throw connection.refusal }
             do {
                 try Self.wait(
                     for: progress == .reading ? POLLIN : POLLOUT,
@@ -234,7 +264,7 @@ final class PostgreSQLLink: @unchecked Sendable {
                 throw PostgreSQLError(.unavailable, "no connection to \(place) in time")
             }
             progress = connection.advance()
-            guard progress != .failed else { throw PostgreSQLError(.unavailable, connection.message) }
+            guard progress != .failed else { throw connection.refusal }
         }
         return connection
     }
@@ -253,6 +283,15 @@ final class PostgreSQLLink: @unchecked Sendable {
             // What was asked is still on its way there.
             self.connection = nil
             throw error
+        }
+    }
+
+    /// Lets time go by.
+    private func rest(until time: ContinuousClock.Instant, _ isCancelled: () -> Bool) throws(PostgreSQLError) {
+        do {
+            while true { _ = try Self.pause(until: time, self.thread, isCancelled) }
+        } catch {
+            guard error.code == .timedOut else { throw error }
         }
     }
 

@@ -58,6 +58,50 @@ import Testing
         }
     }
 
+    @Test func `more clients than a server has connections use it in turns when they start together`() async throws {
+        try await PrivatePostgreSQL.with { server in
+            var configuration = try PostgreSQLConfiguration(url: server.url)
+            configuration.idleTimeout = .milliseconds(100)
+            configuration.connectTimeout = .seconds(30)
+            let first = PostgreSQLClient(configuration)
+            let limit = try await first.transaction { session in
+                try session.execute("SELECT setting FROM pg_settings WHERE name = 'max_connections'").first?
+                    .integer("setting")
+            }
+            let count = 3 * Int(try #require(limit))
+            let clients = (0..<count).map { [configuration] _ in PostgreSQLClient(configuration) }
+            try await withThrowingTaskGroup(of: Int64?.self) { group in
+                for client in clients { group.addTask { try await self.one(client) } }
+                for try await one in group { #expect(one == 1) }
+            }
+        }
+    }
+
+    @Test func `a server that has no connection left is an outage when the time is over`() async throws {
+        try await PrivatePostgreSQL.with { server in
+            var configuration = try PostgreSQLConfiguration(url: server.url)
+            configuration.idleTimeout = .seconds(60)
+            configuration.connectTimeout = .seconds(2)
+            var holders: [PostgreSQLClient] = []
+            var refusal: PostgreSQLError?
+            var duration = Duration.zero
+            while refusal == nil, holders.count < 200 {
+                let client = PostgreSQLClient(configuration)
+                let start = ContinuousClock.now
+                do {
+                    _ = try await self.one(client)
+                } catch {
+                    refusal = error as? PostgreSQLError
+                }
+                duration = ContinuousClock.now - start
+                holders.append(client)
+            }
+            #expect(refusal?.code == .unavailable && refusal?.isOutage == true && refusal?.sqlState == "53300")
+            #expect(refusal?.message.contains("53300") == false && refusal?.message.contains("LOCATION") == false)
+            #expect((.milliseconds(100)..<(.seconds(5))).contains(duration))
+        }
+    }
+
     @Test func `TLS is as the URL says`() async throws {
         try await PrivatePostgreSQL.with { server in
             let verified = PostgreSQLClient(
