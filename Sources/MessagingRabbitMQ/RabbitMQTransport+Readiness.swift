@@ -37,19 +37,22 @@ extension RabbitMQTransport {
 }
 
 extension RabbitMQTransport {
-    /// Has a closure called when all connections that are in use are open again after one of them was not.
-    ///
-    /// - Parameter body: Called on a connection's thread; must return at once.
-    public func onRecovery(_ body: @escaping @Sendable () -> Void) {
+    /// An element when all connections that are in use are open again after one of them was not.
+    public func recoveries() -> AsyncStream<Void> {
+        let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let isBroken = Atomic(false)
-        for connection in [self.consuming, self.publishing, self.control] {
+        let observations = [self.consuming, self.publishing, self.control].map { connection in
             connection.onStateChange { [weak self] state in
                 // A connection that is made for the first time was not broken.
                 if case .recovering = state { isBroken.store(true, ordering: .relaxed) }
                 guard let self, self.readiness.isReady else { return }
-                if isBroken.exchange(false, ordering: .relaxed) { body() }
+                if isBroken.exchange(false, ordering: .relaxed) { continuation.yield() }
             }
         }
+        continuation.onTermination = { _ in
+            for observation in observations { observation.end() }
+        }
+        return stream
     }
 }
 

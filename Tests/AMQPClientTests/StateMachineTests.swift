@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import AMQPClient
@@ -232,5 +233,21 @@ import Testing
         #expect(queue.popFirst() == 2)
         #expect(queue.drain() == (600..<1_000).filter { $0 % 2 == 0 })
         #expect(queue.isEmpty && queue.popFirst() == nil)
+    }
+}
+
+@Suite struct StateBoxTests {
+    @Test func `an observation that has ended leaves nothing behind, and the others go on`() {
+        let box = StateBox()
+        let (first, second) = (Collector<String>(), Collector<String>())
+        let observation = box.observe { first.add("\($0)") }
+        _ = box.observe { second.add("\($0)") }
+        #expect(box.change(to: .connecting))
+        observation.end()
+        observation.end()
+        #expect(box.observerCount == 1)
+        #expect(box.change(to: .open))
+        #expect(first.all == ["connecting"])
+        #expect(second.all == ["connecting", "open"])
     }
 }

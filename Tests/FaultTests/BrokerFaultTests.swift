@@ -5,6 +5,7 @@ import InMemoryLogging
 import Logging
 import Messaging
 import MessagingRabbitMQ
+import ServiceRuntime
 import TestSupport
 import Testing
 
@@ -46,6 +47,49 @@ import Testing
                 FaultFigures.record(fault: 1, "ready after the broker", .now - returned)
                 server.stop()
                 try await group.waitForAll()
+            }
+            await transport.close()
+        }
+    }
+
+    /// What nobody reports again by itself for an hour.
+    private struct Reporter: SchedulerDependentManager {
+        let host = "node-1"
+        let serviceName = "volume"
+        let serviceCapabilities = ServiceCapabilities()
+        var endpoint: RPCEndpoint { RPCEndpoint(version: "3.0") {} }
+    }
+
+    @Test func `fault 15: a host whose connections were closed reports what it can do again`() async throws {
+        let broker = try TestBroker()
+        try await broker.withVirtualHost { name in
+            let transport = RabbitMQTransport(try FaultService.configuration(broker.url(virtualHost: name)))
+            let reports = Collector<String>()
+            let endpoint = RPCEndpoint(version: "3.12") {
+                SchedulerAPI.updateServiceCapabilities.handled { _, report in reports.add(report.host) }
+            }
+            let scheduler = Target.topic("cinder-scheduler", server: "scheduler-1")
+            try await withRPCServer(on: transport, target: scheduler, endpoints: [endpoint]) { _ in
+                let configuration = try ServiceConfiguration(overrides: ["report_interval": "3600"], environment: [:])
+                let manager = Reporter()
+                manager.updateServiceCapabilities(["free_capacity_gb": 1])
+                let service = ManagerService(
+                    manager,
+                    topic: "cinder-volume",
+                    transport: transport,
+                    configuration: configuration
+                )
+                try await withManagerService(service) { _ in
+                    try await until(within: .seconds(10), "the first report") { reports.all.count >= 1 }
+                    // Those of the start have been sent when no more come.
+                    try await Task.sleep(for: .seconds(1))
+                    let before = reports.all.count
+                    try await until(within: .seconds(10), "a connection") {
+                        try await broker.closeConnections(virtualHost: name) >= 2
+                    }
+                    let again = try await until(within: .seconds(10), "a report again") { reports.all.count > before }
+                    FaultFigures.record(fault: 15, "capabilities reported again", again)
+                }
             }
             await transport.close()
         }

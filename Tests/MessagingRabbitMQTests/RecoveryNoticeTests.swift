@@ -9,7 +9,9 @@ import Testing
         try await Place.with { place in
             try await place.withTransport { transport in
                 let recoveries = EventRecorder<Int>()
-                (transport as any Transport).onRecovery { recoveries.record(1) }
+                let notices = (transport as any Transport).recoveries()
+                let watcher = Task { for await _ in notices { recoveries.record(1) } }
+                defer { watcher.cancel() }
                 let endpoint = RPCEndpoint { RPCHandler("echo") { _, _ in nil } }
                 try await withRPCServer(
                     on: transport,

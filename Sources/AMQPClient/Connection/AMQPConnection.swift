@@ -108,8 +108,11 @@ public actor AMQPConnection {
 
     /// Has a closure called on the connection's thread whenever ``state`` changes.
     ///
-    /// It must not block.
-    public nonisolated func onStateChange(_ body: @escaping @Sendable (AMQPConnectionState) -> Void) {
+    /// It must not block. It is called for as long as the connection lives, unless the observation is ended before.
+    @discardableResult
+    public nonisolated func onStateChange(
+        _ body: @escaping @Sendable (AMQPConnectionState) -> Void
+    ) -> AMQPStateObservation {
         self.stateBox.observe(body)
     }
 

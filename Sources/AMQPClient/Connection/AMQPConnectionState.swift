@@ -30,13 +30,23 @@ extension AMQPConnectionState: CustomStringConvertible {
     }
 }
 
+/// A closure's being told of a connection's states.
+public struct AMQPStateObservation: Sendable {
+    fileprivate let box: StateBox
+    fileprivate let id: Int
+
+    /// Has the closure not called any more; it may still be under way at this moment.
+    public func end() { self.box.removeObserver(self.id) }
+}
+
 /// The state for everybody outside of the connection's thread, and who is told when it changes.
 final class StateBox: Sendable {
     private struct Contents {
         var state = AMQPConnectionState.idle
         var connectError: AMQPError?
         var brokerVersion: String?
-        var observers: [@Sendable (AMQPConnectionState) -> Void] = []
+        var observers: [(id: Int, body: @Sendable (AMQPConnectionState) -> Void)] = []
+        var lastObserver = 0
     }
 
     private let contents = Mutex(Contents())
@@ -53,20 +63,32 @@ final class StateBox: Sendable {
 
     var state: AMQPConnectionState { self.contents.withLock { $0.state } }
 
-    func observe(_ body: @escaping @Sendable (AMQPConnectionState) -> Void) {
-        self.contents.withLock { $0.observers.append(body) }
+    var observerCount: Int { self.contents.withLock { $0.observers.count } }
+
+    func observe(_ body: @escaping @Sendable (AMQPConnectionState) -> Void) -> AMQPStateObservation {
+        let id = self.contents.withLock { contents in
+            contents.lastObserver += 1
+            contents.observers.append((contents.lastObserver, body))
+            return contents.lastObserver
+        }
+        return AMQPStateObservation(box: self, id: id)
+    }
+
+    func removeObserver(_ id: Int) {
+        self.contents.withLock { $0.observers.removeAll { $0.id == id } }
     }
 
     /// Tells the observers, if the state is another one; returns whether it is.
     func change(to state: AMQPConnectionState) -> Bool {
-        let observers = self.contents.withLock { contents -> [@Sendable (AMQPConnectionState) -> Void]? in
+        let observers = self.contents.withLock {
+            contents -> [(id: Int, body: @Sendable (AMQPConnectionState) -> Void)]? in
             guard contents.state.description != state.description else { return nil }
             contents.state = state
             return contents.observers
         }
         guard let observers else { return false }
         for observer in observers {
-            observer(state)
+            observer.body(state)
         }
         return true
     }

@@ -34,10 +34,10 @@ public protocol Transport: Sendable {
     /// Answered at once, from what is known.
     var figures: TransportFigures { get }
 
-    /// Has a closure called each time that messages can come and go again after a fault; never, where a transport has none.
+    /// An element each time that messages can come and go again after a fault; none, where a transport has no faults.
     ///
-    /// - Parameter body: Called on any thread; must return at once.
-    func onRecovery(_ body: @escaping @Sendable () -> Void)
+    /// Who is slow to take them gets one for several. The stream ends with the task that waits for it.
+    func recoveries() -> AsyncStream<Void>
 
     /// Makes sure that replies can be received, and names the queue to which they must be sent.
     ///
@@ -138,7 +138,7 @@ extension Transport {
     /// Nothing, unless the transport says it.
     public var figures: TransportFigures { TransportFigures() }
     /// Never.
-    public func onRecovery(_ body: @escaping @Sendable () -> Void) {}
+    public func recoveries() -> AsyncStream<Void> { AsyncStream { _ in } }
     /// Has no threads of its own.
     public func takeTurn() async {}
 }

@@ -65,10 +65,6 @@ extension ManagerService {
             )
             return (server: server, listening: Eventual<Void>())
         }
-        if let capabilities = (self.manager as? any SchedulerDependentManager)?.serviceCapabilities {
-            // Schedulers may have forgotten the host meanwhile, or be others.
-            self.transport.onRecovery { [weak capabilities] in capabilities?.publishAgain() }
-        }
         self.servers.withLock { $0 = servers.map(\.server) }
         try await withThrowingTaskGroup(of: Part.self) { group in
             for (server, listening) in servers {
@@ -118,6 +114,10 @@ extension ManagerService {
         await withTaskGroup(of: Void.self) { group in
             if let manager = manager as? any SchedulerDependentManager {
                 group.addTask { await self.publishChanges(of: manager) }
+                group.addTask {
+                    // Schedulers may have forgotten the host meanwhile, or be others.
+                    for await _ in self.transport.recoveries() { manager.serviceCapabilities.publishAgain() }
+                }
             }
             await tasks.table.run(tasks, until: self.stopped, gracePeriod: self.gracePeriod)
             group.cancelAll()
