@@ -39,8 +39,12 @@ public final class HealthMonitor: Sendable {
         /// What systemd was told last.
         var isReadyTold = false
         var status = ""
-        var ticks = 0
+        /// Since systemd last heard that the program is live.
+        var ticksSinceWatchdog = 0
     }
+
+    /// The program is heard of once a second at most.
+    private static let shortestWatchdog = Duration.seconds(3)
 
     private let state = Mutex(State())
     private let notifier: ServiceManagerNotifier
@@ -95,6 +99,9 @@ public final class HealthMonitor: Sendable {
             try listener.start()
         } catch {
             throw ServiceError(.invalidConfiguration, "option 'health_port': \(error)")
+        }
+        if let interval = self.notifier.watchdogInterval, interval < Self.shortestWatchdog {
+            logger.warning("WatchdogSec is shorter than \(Self.shortestWatchdog); a live program may be ended by it")
         }
         if let port = listener.port {
             logger.info("health is told", metadata: ["address": "\(address?.text ?? "")", "port": "\(port)"])
@@ -220,19 +227,17 @@ public final class HealthMonitor: Sendable {
         guard self.notifier.isWanted else { return }
         let readiness = self.readiness
         let complaints = liveness.complaints
-        let (isNewlyReady, status, ticks) = self.state.withLock { state in
-            let isNewlyReady = readiness.isReady && !state.isReadyTold
-            state.isReadyTold = state.isReadyTold || isNewlyReady
-            let status = (complaints.isEmpty ? [readiness.description] : complaints).joined(separator: "; ")
-            defer { state.status = status }
-            state.ticks += 1
-            return (isNewlyReady, status == state.status ? nil : status, state.ticks)
+        let status = (complaints.isEmpty ? [readiness.description] : complaints).joined(separator: "; ")
+        let notifier = self.notifier
+        // Only this thread sends these, and it never waits. What is not taken is sent again a second later.
+        self.state.withLock { state in
+            if readiness.isReady, !state.isReadyTold { state.isReadyTold = notifier.sendReady() }
+            if status != state.status, notifier.send("STATUS=\(status)") { state.status = status }
+            state.ticksSinceWatchdog += 1
+            guard let interval = notifier.watchdogInterval, complaints.isEmpty else { return }
+            // At a third of the time, in whole seconds of this thread, so that one may be lost.
+            let isDue = state.ticksSinceWatchdog >= max(1, Int((interval / 3).components.seconds))
+            if isDue, notifier.send("WATCHDOG=1") { state.ticksSinceWatchdog = 0 }
         }
-        if isNewlyReady { self.notifier.sendReady() }
-        if let status { self.notifier.send("STATUS=\(status)") }
-        guard let interval = self.notifier.watchdogInterval, complaints.isEmpty else { return }
-        // At half of the time at the latest, in whole seconds of this thread.
-        let period = max(1, Int((interval / 2).components.seconds))
-        if ticks % period == 0 { self.notifier.send("WATCHDOG=1") }
     }
 }

@@ -76,6 +76,40 @@ import Testing
         }
     }
 
+    @Test func `a process without free descriptors answers all the same`() async {
+        // In a process of its own: the limit is that of a process.
+        await #expect(processExitsWith: .success) {
+            let listener = try HealthListener(address: ("127.0.0.1", 0), tick: {}) { _ in HTTPResponse(.ok, "ok\n") }
+            try listener.start()
+            let port = try #require(listener.port)
+            // Before the others: what connects later must have its descriptor already.
+            let sockets = (0..<5).map { _ in socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0) }
+            var limits = rlimit()
+            try #require(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0)
+            limits.rlim_cur = 256
+            try #require(setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0)
+            while open("/dev/null", O_RDONLY) >= 0 {}
+            try #require(errno == EMFILE)
+            for descriptor in sockets {
+                var address = sockaddr_in()
+                address.sin_family = sa_family_t(AF_INET)
+                address.sin_port = UInt16(port).bigEndian
+                address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+                let isConnected = withUnsafePointer(to: &address) { pointer in
+                    pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+                    }
+                }
+                #expect(isConnected)
+                let request = "GET /livez HTTP/1.1\r\n\r\n"
+                _ = send(descriptor, request, request.utf8.count, 0)
+                var buffer = [UInt8](repeating: 0, count: 4096)
+                let count = recv(descriptor, &buffer, buffer.count, 0)
+                #expect(String(decoding: buffer.prefix(max(count, 0)), as: UTF8.self).hasPrefix("HTTP/1.1 200 OK\r\n"))
+            }
+        }
+    }
+
     @Test func `an address that is none, and a port that is taken, are said`() throws {
         let no = #expect(throws: HealthListener.Failure.self) {
             _ = try HealthListener(address: ("localhost.example", 0), tick: {}) { _ in HTTPResponse(.ok) }

@@ -1,11 +1,15 @@
 import FaultHarness
 import Foundation
 import Glibc
+import Logging
 import Messaging
 import MessagingRabbitMQ
+import ServiceLifecycle
 import ServiceRuntime
 import TestSupport
 import Testing
+
+@testable import ServiceHealth
 
 /// A whole worker, as its probes and systemd see it.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct WorkerHealthTests {
@@ -61,7 +65,11 @@ import Testing
 
     @Test func `handlers that hold all threads do not silence the probes, which say so`() async throws {
         let url = try TestBroker().url(virtualHost: "")
-        try await Self.with(url, ["liveness_limit=2"]) { worker, port, topic in
+        let name = "@steward-\(UUID().uuidString)"
+        let socket = try NotifySocket(name)
+        defer { socket.close() }
+        let environment = ["NOTIFY_SOCKET": name, "WATCHDOG_USEC": "3000000"]
+        try await Self.with(url, ["liveness_limit=2"], environment: environment) { worker, port, topic in
             try await until(within: .seconds(30), "ready") { await get(port, "/readyz")?.status == 200 }
             let transport = RabbitMQTransport(try FaultService.configuration(url))
             let client = RPCClient(transport, target: .topic(topic, server: "node"))
@@ -78,6 +86,14 @@ import Testing
             #expect(complaint > .seconds(1))
             #expect(await get(port, "/metrics")?.body.contains("steward_live 0") == true)
             #expect(slowest < .seconds(1), "an answer took \(slowest)")
+            // systemd is to end it: it hears nothing more once the last one is through.
+            try await Task.sleep(for: .milliseconds(200))
+            let beats = socket.messages.count { $0 == "WATCHDOG=1" }
+            #expect(beats > 0)
+            try await Task.sleep(for: .seconds(2))
+            if await get(port, "/livez")?.status == 503 {
+                #expect(socket.messages.count { $0 == "WATCHDOG=1" } == beats)
+            }
             await transport.close()
             worker.send(SIGKILL)
         }
@@ -113,7 +129,6 @@ import Testing
                 try await until(within: .seconds(20), "watchdog") {
                     socket.messages.count { $0 == "WATCHDOG=1" } >= 4
                 }
-                // At half of the time.
                 #expect(.now - start > .seconds(2))
                 worker.send(SIGHUP)
                 try await until(within: .seconds(10), "reload: \(socket.messages)") {
@@ -128,6 +143,30 @@ import Testing
                 }
             }
         }
+    }
+}
+
+/// What systemd hears where it was not there at first.
+@Suite(.timeLimit(.minutes(1))) struct ServiceManagerNotifierTests {
+    private struct Ready: WatchedService {
+        let readiness = Readiness.ready
+        let managerServices: [ManagerService] = []
+        func run() async throws {}
+    }
+
+    @Test func `what was not taken is sent again`() async throws {
+        let name = "@steward-\(UUID().uuidString)"
+        let monitor = HealthMonitor(notifier: ServiceManagerNotifier(socket: name))
+        try monitor.begin(on: nil, livenessLimit: .seconds(30), logger: Logger(label: "test"))
+        defer { monitor.end() }
+        monitor.watch([Ready()], on: InMemoryTransport(InMemoryBroker()))
+        try await Task.sleep(for: .milliseconds(1500))
+        let socket = try NotifySocket(name)
+        defer { socket.close() }
+        try await socket.wait(for: "READY=1")
+        try await socket.wait(for: "STATUS=ready")
+        try await Task.sleep(for: .milliseconds(1500))
+        #expect(socket.messages == ["READY=1", "STATUS=ready"])
     }
 }
 

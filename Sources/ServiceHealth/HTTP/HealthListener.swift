@@ -40,6 +40,8 @@ final class HealthListener: @unchecked Sendable {
     private let wake: Int32
     private let isStopped = Atomic(false)
     private var connections: [Connection] = []
+    /// Let go of where the process has no descriptor left, as a probe should learn of just that; below zero while it is.
+    private var spare = HealthListener.openSpare()
     /// The port that is listened on.
     let port: Int?
 
@@ -75,6 +77,7 @@ final class HealthListener: @unchecked Sendable {
         // Not by the thread: who stops it may still be about to wake it.
         if self.wake >= 0 { close(self.wake) }
         if self.wakeReader >= 0 { close(self.wakeReader) }
+        if self.spare >= 0 { close(self.spare) }
     }
 
     private static func listen(_ text: String, _ port: Int) throws(Failure) -> (Int32, Int) {
@@ -89,11 +92,13 @@ final class HealthListener: @unchecked Sendable {
         let flags = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let descriptor = socket(info.ai_family, flags, 0)
         var one: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-        guard descriptor >= 0, bind(descriptor, info.ai_addr, info.ai_addrlen) == 0, Glibc.listen(descriptor, 64) == 0
+        let size = socklen_t(MemoryLayout<Int32>.size)
+        guard descriptor >= 0, setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, size) == 0,
+            bind(descriptor, info.ai_addr, info.ai_addrlen) == 0,
+            Glibc.listen(descriptor, 64) == 0
         else {
             let reason = String(cString: strerror(errno))
-            close(descriptor)
+            if descriptor >= 0 { close(descriptor) }
             throw Failure(description: "cannot listen on \(text), port \(port): \(reason)")
         }
         var bound = sockaddr_storage()
@@ -182,7 +187,10 @@ final class HealthListener: @unchecked Sendable {
             close(connection.descriptor)
             return true
         }
+        if self.spare < 0 { self.spare = Self.openSpare() }
     }
+
+    private static func openSpare() -> Int32 { open("/dev/null", O_RDONLY | O_CLOEXEC) }
 
     private func wait(milliseconds: Int32) {
         var descriptors = self.connections.map { connection in
@@ -204,12 +212,19 @@ final class HealthListener: @unchecked Sendable {
 
     private func accept() {
         guard let listening = self.listening else { return }
-        let descriptor = Glibc.accept(listening, nil, nil)
-        guard descriptor >= 0 else {
+        var descriptor = Glibc.accept(listening, nil, nil)
+        if descriptor < 0, errno == EMFILE || errno == ENFILE {
+            if self.spare >= 0 {
+                close(self.spare)
+                self.spare = -1
+            } else if !self.connections.isEmpty {
+                close(self.connections.removeFirst().descriptor)
+            }
+            descriptor = Glibc.accept(listening, nil, nil)
             // Without descriptors the one that waits would be reported again at once.
-            if errno == EMFILE || errno == ENFILE { usleep(50_000) }
-            return
+            if descriptor < 0 { usleep(50_000) }
         }
+        guard descriptor >= 0 else { return }
         Self.prepare(descriptor)
         if self.connections.count >= Self.maximumConnections {
             close(self.connections.removeFirst().descriptor)

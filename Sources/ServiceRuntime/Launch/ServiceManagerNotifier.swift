@@ -7,6 +7,7 @@ internal import Synchronization
 package struct ServiceManagerNotifier: Sendable {
     /// What the program is started with: where to send, and how often to be heard.
     private let path: [UInt8]?
+    private let socket = NotificationSocket()
     /// How often the service manager wants to hear of a live program; `nil` where it does not.
     package let watchdogInterval: Duration?
 
@@ -43,9 +44,7 @@ package struct ServiceManagerNotifier: Sendable {
     @discardableResult
     package func send(_ assignments: String...) -> Bool {
         guard let path = self.path else { return false }
-        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
+        let descriptor = self.socket.descriptor
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
         withUnsafeMutableBytes(of: &address.sun_path) { bytes in
@@ -66,10 +65,11 @@ package struct ServiceManagerNotifier: Sendable {
     /// Whether systemd was told that the program is ready: it is one program, whoever tells.
     private static let isReadyTold = Atomic(false)
 
-    /// The program is ready for the first time.
-    package func sendReady() {
+    /// The program is ready for the first time; answers whether that was taken.
+    package func sendReady() -> Bool {
+        guard self.send("READY=1") else { return false }
         Self.isReadyTold.store(true, ordering: .releasing)
-        self.send("READY=1")
+        return true
     }
 
     /// The program has read its configuration again, or refused to; nothing where it was not ready before.
@@ -88,5 +88,15 @@ package struct ServiceManagerNotifier: Sendable {
     /// One assignment is one line.
     private static func line(_ text: String) -> String {
         String(text.map { $0.isNewline ? " " : $0 })
+    }
+}
+
+/// What is sent through, opened while there are descriptors: a program that has run out of them has to be heard all the more.
+private final class NotificationSocket: Sendable {
+    /// Below zero where there was none to be had; what is sent then is not taken.
+    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0)
+
+    deinit {
+        if self.descriptor >= 0 { close(self.descriptor) }
     }
 }
