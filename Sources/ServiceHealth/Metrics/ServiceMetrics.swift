@@ -36,12 +36,13 @@ enum ServiceMetrics {
         [("topic", service.target.topic), ("host", service.target.server ?? "")]
     }
 
+    private static func labels(of server: RPCServer) -> [PrometheusText.Label] {
+        [("topic", server.target.topic), ("host", server.target.server ?? "")]
+    }
+
     private static func addServers(_ services: [ManagerService], to text: inout PrometheusText) {
         let servers = services.flatMap(\.rpcServers).map { server in
-            (
-                [("topic", server.target.topic), ("host", server.target.server ?? "")] as [PrometheusText.Label],
-                server.figures
-            )
+            (self.labels(of: server), server.figures)
         }
         let methods = servers.flatMap { labels, figures in
             figures.methods.map { method in
@@ -113,8 +114,9 @@ enum ServiceMetrics {
     }
 
     private static func addProbes(_ services: [ManagerService], to text: inout PrometheusText) {
-        let probes = services.flatMap { service in
-            service.selfProbes.map { (self.labels(of: service) + [("queue", $0.queue), ("path", $0.path)], $0) }
+        // Not by the queue: the name of a fanout queue is another one after each start.
+        let probes = services.flatMap(\.rpcServers).flatMap { server in
+            server.selfProbes.map { (self.labels(of: server) + [("path", $0.path)], $0) }
         }
         text.family("steward_self_probes_sent_total", .counter, "Messages that the service sent itself.")
         for (labels, probe) in probes { text.sample("steward_self_probes_sent_total", labels, probe.sent) }
