@@ -163,11 +163,19 @@ struct TraceHeaders: Sendable {
         self.context = context
     }
 
+    private func value(of key: String) -> String? {
+        // A state says something of its parent alone (W3C trace context, 3.3): both are taken from the same place.
+        if key == TraceParent.Header.parent || key == TraceParent.Header.state,
+            !TraceParent.isValid(self.values[TraceParent.Header.parent] ?? "")
+        {
+            return self.context[key]?.stringValue
+        }
+        return self.values[key] ?? (key == TraceParent.Header.state ? nil : self.context[key]?.stringValue)
+    }
+
     struct Access: Extractor, Injector {
         func extract(key: String, from headers: TraceHeaders) -> String? {
-            guard let value = headers.values[key] ?? headers.context[key]?.stringValue,
-                value.utf8.count <= TraceHeaders.longest
-            else { return nil }
+            guard let value = headers.value(of: key), value.utf8.count <= TraceHeaders.longest else { return nil }
             guard value.utf8.allSatisfy({ 0x20..<0x7F ~= $0 }) else { return nil }
             return key == TraceParent.Header.parent && !TraceParent.isValid(value) ? nil : value
         }

@@ -217,6 +217,66 @@ import TracingSupport
         #expect(spans[2].parentSpanID == "b7ad6b7169203331")
     }
 
+    @Test func `a parent and its state are taken from one place`() {
+        let access = TraceHeaders.Access()
+        let other = "00-\(String(repeating: "a", count: 32))-b7ad6b7169203331-01"
+        let context = RPCContext(["traceparent": .string(other), "tracestate": "of=other", "baggage": "a=1"])
+        func read(_ headers: [String: String]) -> [String?] {
+            let headers = TraceHeaders(headers, in: context)
+            return ["traceparent", "tracestate", "baggage"].map { access.extract(key: $0, from: headers) }
+        }
+        #expect(read([:]) == [other, "of=other", "a=1"])
+        #expect(read(["traceparent": Self.parent]) == [Self.parent, nil, "a=1"])
+        #expect(read(["traceparent": Self.parent, "tracestate": "a=b"]) == [Self.parent, "a=b", "a=1"])
+        // What cannot be read does not hide what can.
+        #expect(read(["traceparent": "no", "tracestate": "a=b"]) == [other, "of=other", "a=1"])
+    }
+
+    @Test func `a request that is sent on for another attempt stays in its trace`() async throws {
+        let seen = Mutex<[String?]>([])
+        let delivery = DeliveryContract.atLeastOnce(attempts: 3, backoff: .constant(.milliseconds(1)))
+        let handler = RPCHandler("work", delivery: delivery) { _, _ in
+            let count = seen.withLock { seen in
+                seen.append(RunningRequest.current?.job.delivery.traceParent?.text)
+                return seen.count
+            }
+            if count == 1 { throw Broken() }
+            return .null
+        }
+        let transport = self.transport
+        try await self.serve("topic", on: transport, [handler]) { _ in
+            let body = RequestPayload(method: "work", version: "1.0").encoded()
+            try await transport.send(
+                Message(body: body, headers: ["traceparent": Self.parent]),
+                to: .topic("topic", exchange: nil),
+                options: SendOptions()
+            )
+            while seen.withLock(\.count) < 2 { try await Task.sleep(for: .milliseconds(5)) }
+        }
+        #expect(seen.withLock(\.self) == [Self.parent, Self.parent])
+    }
+
+    @Test func `the span of a call that is cancelled ends, and of its handler too`() async throws {
+        let tracer = W3CTracer()
+        let started = TestCount()
+        let handler = self.work {
+            started.add()
+            try await Task.sleep(for: .seconds(60))
+        }
+        let transport = self.transport
+        try await withTracer(tracer) {
+            try await self.serve("topic", on: transport, [handler]) { client in
+                let call = Task { try await client.call("work") }
+                await started.wait(for: 1)
+                call.cancel()
+                await #expect(throws: (any Error).self) { try await call.value }
+                while tracer.spans.finishedSpans.count < 2 { try await Task.sleep(for: .milliseconds(5)) }
+            }
+        }
+        #expect(Set(tracer.spans.finishedSpans.map(\.kind)) == [.client, .server])
+        #expect(tracer.spans.finishedSpans.allSatisfy { $0.errors.count == 1 })
+    }
+
     @Test func `log lines name the trace`() async throws {
         let provider = Logger.MetadataProvider.servedRequest
         let seen = Mutex<[Logger.Metadata]>([])
