@@ -39,6 +39,19 @@ struct CinderConfigurationTests {
         #expect(configuration.enabledBackends == ["lvm-fast", "lvm-slow", "nvme"])
     }
 
+    @Test func `a scheduler takes its own from it`() throws {
+        let launcher = SchedulerWorker.launcher.adding(options: RabbitMQOptions.all, formats: [.yaml])
+        let configuration = try ServiceConfiguration(
+            options: launcher.options,
+            environment: [:],
+            files: [try path],
+            formats: launcher.formats
+        )
+        #expect(configuration[.serviceDownTime] == .seconds(75))
+        #expect(configuration[.reportInterval] == .seconds(10))
+        #expect(configuration[.host] == "storage-17")
+    }
+
     @Test func `its backends have what their sections say, else what all have`() throws {
         let configuration = try configuration()
         let fast = try configuration.backend("lvm-fast")

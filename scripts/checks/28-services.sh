@@ -40,8 +40,8 @@ lists_and_changes_services() {
     start_recorded scheduler-worker scheduler-1 "$topic-scheduler" "volume_topic=\"$topic\"" 'service_down_time=3'
     # node-a would always be taken: it has more space.
     start_recorded volume-worker node-a "$topic" 'max_capacity_gb=100'
-    start_recorded volume-worker node-b "$topic" 'max_capacity_gb=50'
     dead=$spawned
+    start_recorded volume-worker node-b "$topic" 'max_capacity_gb=50'
     services 0 '[(entry["host"], entry["state"], entry["disabled"], entry["binary"]) for entry in value["result"]]
         == [("node-a", "up", False, "volume-worker"), ("node-b", "up", False, "volume-worker")]' list "${database[@]}"
     services 0 '[entry["host"] for entry in value["result"]] == ["node-a", "node-b"]' list "${broker[@]}"
@@ -69,10 +69,14 @@ lists_and_changes_services() {
     kill -KILL "$dead"
     wait "$dead" 2>/dev/null || true
     forget "$dead"
-    state_is node-b down || fail "a killed host is not down"
-    state_is node-a up || fail "a host that lives is not up"
-    services 0 'value["result"]["removed"]' remove node-b "${database[@]}"
-    services 4 'value["error"]["message"]' enable node-b "${database[@]}"
+    state_is node-a down || fail "a killed host is not down"
+    state_is node-b up || fail "a host that lives is not up"
+    for number in 1 2 3; do
+        schedule "down-$number"
+        [[ $taken_by == node-b ]] || fail "a volume went to $taken_by while node-a was down"
+    done
+    services 0 'value["result"]["removed"]' remove node-a "${database[@]}"
+    services 4 'value["error"]["message"]' enable node-a "${database[@]}"
     services 4 'value["error"]["message"]' enable nobody "${broker[@]}"
     services 5 '"hush" not in str(value) and value["error"]["message"]' list --database postgresql://u:hush@127.0.0.1:1/d
 }
