@@ -322,7 +322,8 @@ if Context.environment["STEWARD_FUZZ"] != nil {
         .executableTarget(
             name: "fuzz",
             dependencies: [
-                "AMQPClient", "Compression", "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "ServiceRuntime",
+                "AMQPClient", "Compression", "ConfigurationYAML", "Messaging", "MessagingRabbitMQ", "PostgreSQL",
+                "ServiceHealth", "ServiceRuntime",
             ],
             path: "Tests/Fuzzing",
             swiftSettings: settings

@@ -206,6 +206,23 @@ YAML = [
     "debug: yes\nreport_interval: 1e3\nmode: ~\n# x\n", "a: !!binary aGk=\nb: 2001-01-01\nc: 0x1F\nd: .inf\n",
 ]
 
+DATABASES = [
+    "postgresql://u:p%40@[::1]:5433,h/db?sslmode=verify-full&connect_timeout=3", "postgres://h",
+    "postgresql:///db?host=/run",
+    "postgresql+psycopg2://u@h/db?options=-c%20a%3Db", "postgresql://h?nonsense=1", "mysql://h", "postgresql://%zz",
+]
+TRACES = [
+    "00-%s-%s-01" % ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"), "00-%s-%s-00" % ("0" * 32, "0" * 16),
+    "cc-%s-%s-01-more" % ("a" * 32, "b" * 16), "ff-%s-%s-01" % ("a" * 32, "b" * 16),
+    "00-%s-%s-01\nrojo=00f067aa0ba902b7,congo=t61rcWkgMzE" % ("a" * 32, "b" * 16),
+]
+PROBES = [
+    "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n", "HEAD /livez?x HTTP/1.0\n\n",
+    "\r\n\r\nGET /metrics HTTP/1.1\r\n\r\n",
+    "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", "GET / HTTP/2.0\r\n\r\n", "GET x\r\n\r\n", "\r\r\n\n\r",
+    "GET /%s HTTP/1.1\r\n\r\n" % ("a" * 9000),
+]
+
 
 def inputs():
     """Pairs of a target's name and an input."""
@@ -251,6 +268,12 @@ def inputs():
         yield "url", text.encode()
     for text in ["2026-11-22T19:30:00.250Z", "1.0", "2.13", "1.2.3", "null", "1" * 400]:
         yield "text", text.encode()
+    for target, texts in {"database": DATABASES, "trace": TRACES}.items():
+        for text in texts:
+            yield target, text.encode()
+    for text in PROBES:
+        for size in (b"\x01", b"\xff"):
+            yield "http", size + text.encode()
     yield "configuration", json.dumps(CONFIGURATION).encode()
     for name, value in CONFIGURATION.items():
         yield "configuration", json.dumps({name: value}).encode()
@@ -269,7 +292,7 @@ def main():
         folder.mkdir(parents=True, exist_ok=True)
         (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
         counts[target] = counts.get(target, 0) + 1
-    if len(counts) < 14:
+    if len(counts) < 17:
         sys.exit("inputs for %d targets only: %s" % (len(counts), sorted(counts)))
     print(" ".join(sorted(counts)))
 
