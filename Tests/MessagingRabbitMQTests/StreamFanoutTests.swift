@@ -55,15 +55,27 @@ import Testing
             try await self.withServer(at: place, "a", recording: seen) { transport in
                 try await self.cast(0..<7, over: transport)
                 _ = try await seen.first(7)
+                var unknown: [Int] = []
                 for round in 1...3 {
                     let numbers = (round * 10)..<(round * 10 + 7)
                     // The server's connections and the publisher's: casts are sent while both come back.
                     try await place.cutConnections(2)
-                    try await self.cast(numbers, over: transport)
-                    _ = try await seen.first((round + 1) * 7, within: .seconds(30))
+                    for number in numbers {
+                        do {
+                            try await self.cast([number], over: transport)
+                        } catch let error as RPCError where error.code == .connectionLost {
+                            // The broker says that it closes a connection after it has said so here: nobody knows whether
+                            // this one arrived.
+                            unknown.append(number)
+                            try await self.cast([number], over: transport)
+                        }
+                    }
+                    let last = numbers.upperBound - 1
+                    _ = try await seen.first(1, within: .seconds(30)) { $0 == last }
                 }
-                let all: [Int] = (0..<4).flatMap { round in Array(round * 10..<round * 10 + 7) }
-                #expect(seen.events == all)
+                var all: [Int] = (0..<4).flatMap { round in Array(round * 10..<round * 10 + 7) }
+                for number in unknown where seen.events.count(where: { $0 == number }) == 2 { all.append(number) }
+                #expect(seen.events == all.sorted(), "\(unknown) were sent twice")
             }
         }
     }

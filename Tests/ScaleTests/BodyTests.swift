@@ -47,7 +47,7 @@ private struct Bodies: Sendable {
     /// How many there are in each round.
     let calls: Int
 
-    /// Has two rounds of calls made, each of which says whether its result was right.
+    /// Has three rounds of calls made, each of which says whether its result was right.
     func areHandled(
         _ bench: ScaleBench,
         _ call: @escaping @Sendable (RPCClient, RawJSON) async throws -> Bool
@@ -59,7 +59,7 @@ private struct Bodies: Sendable {
         ]
         try await bench.serve(handlers) { _ in
             var rounds: [ProcessFigures] = []
-            for round in 1...2 {
+            for round in 1...3 {
                 ProcessFigures.resetPeak()
                 let before = ProcessFigures()
                 try await self.round { try await call(bench.rpc, payloads[$0 % payloads.count]) }
@@ -74,7 +74,8 @@ private struct Bodies: Sendable {
             // In the server, in the client and on the way between them each of 64 bodies may be there several times.
             #expect(rounds[0].peakBytes < 96 << 20 + 64 * 16 * self.size)
             #expect(rounds[1].peakBytes < rounds[0].peakBytes + rounds[0].peakBytes / 4 + 16 << 20)
-            #expect(rounds[1].residentBytes < rounds[0].peakBytes + 16 << 20)
+            // What the allocator keeps may grow once more; then it has what it needs.
+            #expect(rounds[2].residentBytes < rounds[1].peakBytes + 16 << 20)
         }
     }
 
