@@ -301,6 +301,48 @@ import Testing
         }
     }
 
+    // Fault 13: permissions that come back.
+    @Test func `what failed for want of an exchange follows as soon as that is declared`() async throws {
+        let declared = Collector<ContinuousClock.Instant>()
+        let bound = Collector<ContinuousClock.Instant>()
+        let refused = Collector<Int>()
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            func close(_ channel: UInt16, _ code: UInt16, _ text: String) throws {
+                try peer.send(Wire.method(channel, 20, 40, Wire.short(code) + Wire.shortString(text) + Wire.long(0)))
+            }
+            try peer.serve { channel, id in
+                switch id {
+                case 0x0028_000A where number == 2 && refused.all.isEmpty:
+                    refused.add(1)
+                    try close(channel, 403, "ACCESS_REFUSED - access to exchange 'x' refused")
+                case 0x0028_000A:
+                    if number == 2 { declared.add(.now) }
+                    try peer.send(Wire.method(channel, 40, 11))
+                case 0x0032_0014 where number == 2 && declared.all.isEmpty:
+                    try close(channel, 404, "NOT_FOUND - no exchange 'x' in vhost '/'")
+                case 0x0032_0014:
+                    if number == 2 { bound.add(.now) }
+                    try peer.send(Wire.method(channel, 50, 21))
+                    if number == 1 { throw FakeBroker.Gone() }
+                default: break
+                }
+            }
+        } _: { _, url in
+            let slow = AMQPConfiguration.Backoff(initial: .seconds(6), maximum: .seconds(6))
+            try await withImpatientConnection(url, { $0.backoff = slow }) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.declareExchange("x", type: .fanout, autoDelete: true)
+                try await channel.declareQueue("q")
+                try? await channel.bindQueue("q", to: "x", routingKey: "")
+                let there = try await declared.wait(for: 1)[0]
+                let restored = try await bound.wait(for: 1)[0]
+                // Its own pause would be three seconds, give or take.
+                #expect(restored - there < .milliseconds(500), "bound \(restored - there) after its exchange was there")
+            }
+        }
+    }
+
     @Test func `a thousand reconnections leave no descriptor and no memory behind`() async throws {
         try await FakeBroker.with { peer, number in
             try peer.logIn()

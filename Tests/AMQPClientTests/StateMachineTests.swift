@@ -156,7 +156,8 @@ import Testing
         var order: [RepairItem] = []
         while let item = repairs.due(withoutOperations: false, now: now).first {
             order.append(item)
-            repairs.succeeded(item, now: now)
+            let hadFailed = repairs.succeeded(item, now: now)
+            #expect(!hadFailed)
         }
         #expect(
             order == [.exchange("x"), .queue("q"), .binding(binding), .channel(1), .consumer(channel: 1, tag: "t")]
@@ -181,12 +182,27 @@ import Testing
         var repairs = RepairQueue(self.backoff)
         let now = ContinuousClock.now
         repairs.add(.channel(1), now: now)
-        repairs.succeeded(.channel(1), now: now)
+        _ = repairs.succeeded(.channel(1), now: now)
         repairs.add(.channel(1), now: now)
         #expect(repairs.due(withoutOperations: false, now: now).isEmpty)
         repairs.forget(.channel(1))
         repairs.add(.channel(1), now: now)
         #expect(repairs.due(withoutOperations: false, now: now) == [.channel(1)])
+    }
+
+    @Test func `what a failed one was missing hastens it, and nothing else`() {
+        var repairs = RepairQueue(self.backoff)
+        let now = ContinuousClock.now
+        for item in [.exchange("x"), .queue("q"), .queue("other")] as [RepairItem] {
+            repairs.add(item, now: now)
+            repairs.failed(item, now: now)
+        }
+        #expect(repairs.due(withoutOperations: false, now: now).isEmpty)
+        let hadFailed = repairs.succeeded(.exchange("x"), now: now)
+        #expect(hadFailed)
+        repairs.hasten(.queue("q"), now: now)
+        repairs.hasten(.queue("nobody wants it"), now: now)
+        #expect(repairs.due(withoutOperations: false, now: now) == [.queue("q")])
     }
 
     @Test func `nothing that needs the operations' channel is tried without it`() {

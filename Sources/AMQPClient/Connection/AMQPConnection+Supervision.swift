@@ -117,7 +117,7 @@ extension AMQPConnection {
         }
         do {
             try await self.restore(item)
-            self.repairs.succeeded(item)
+            if self.repairs.succeeded(item) { self.hastenDependents(of: item) }
         } catch {
             // After a loss everything is due anew on the next connection.
             guard self.transport === transport, transport != nil, self.phase == .running else { return }
@@ -131,13 +131,14 @@ extension AMQPConnection {
             }
             switch item {
             case .consumer(let id, let tag):
-                if let consumer = self.channels[id]?.consumers[tag] {
-                    self.requestQueue(consumer.record.queue)
+                // One that waits for its own repair explains the failure, and is followed by what needs it.
+                if let queue = self.channels[id]?.consumers[tag]?.record.queue, !self.repairs.contains(.queue(queue)) {
+                    self.requestQueue(queue)
                 }
             case .binding(let binding) where error.code == .notFound:
                 // What goes with its last binding may have gone between its own repair and this one: with the queue of
                 // the lost connection, when the broker has noticed the loss at last.
-                self.requestEnds(of: binding)
+                if !self.ends(of: binding).contains(where: self.repairs.contains) { self.requestEnds(of: binding) }
             case .channel(let id) where !error.isRetriable:
                 // Whoever waits for it need not wait in vain.
                 for wait in self.channels[id]?.openWaits ?? [] {
@@ -267,15 +268,35 @@ extension AMQPConnection {
         }
     }
 
+    /// What failed for want of an item, and has a time of its own, follows at once: pauses must not add up.
+    private func hastenDependents(of item: RepairItem) {
+        for binding in self.topology.bindings where self.ends(of: binding).contains(item) {
+            self.repairs.hasten(.binding(binding))
+        }
+        guard case .queue(let name) = item else { return }
+        for channel in self.channels.values {
+            for (tag, consumer) in channel.consumers where consumer.record.queue == name {
+                self.repairs.hasten(.consumer(channel: channel.id, tag: tag))
+            }
+        }
+    }
+
+    /// What a binding connects.
+    private func ends(of binding: Binding) -> [RepairItem] {
+        switch binding.destination {
+        case .queue(let name): [.exchange(binding.source), .queue(name)]
+        case .exchange(let name): [.exchange(binding.source), .exchange(name)]
+        }
+    }
+
     /// What a binding connects is declared again, if it was declared here.
     private func requestEnds(of binding: Binding) {
-        var exchanges = [binding.source]
-        switch binding.destination {
-        case .queue(let name): self.requestQueue(name)
-        case .exchange(let name): exchanges.append(name)
-        }
-        for name in exchanges where self.topology.exchanges[name] != nil {
-            self.repairs.add(.exchange(name))
+        for end in self.ends(of: binding) {
+            switch end {
+            case .queue(let name): self.requestQueue(name)
+            case .exchange(let name) where self.topology.exchanges[name] != nil: self.repairs.add(end)
+            default: break
+            }
         }
     }
 

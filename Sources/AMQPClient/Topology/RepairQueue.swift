@@ -75,13 +75,22 @@ struct RepairQueue {
         self.schedules.lazy.filter { !(isLimited && $0.key.needsOperations) }.map { $0.value.due }.min()
     }
 
-    mutating func succeeded(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
-        guard let schedule = self.schedules.removeValue(forKey: item) else { return }
+    /// - Returns: Whether it had failed before.
+    mutating func succeeded(_ item: RepairItem, now: ContinuousClock.Instant = .now) -> Bool {
+        guard let schedule = self.schedules.removeValue(forKey: item) else { return false }
         self.history[item] = Schedule(attempt: schedule.attempt, due: now)
         // What was repaired long ago is a fresh start anyway; this keeps the record small.
         if self.history.count > 1_024 {
             self.history = self.history.filter { now - $0.value.due < self.backoff.maximum }
         }
+        return schedule.attempt > 0
+    }
+
+    /// Tries at once what waits for another attempt: what it failed for want of is there now.
+    mutating func hasten(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
+        guard var schedule = self.schedules[item], schedule.due > now else { return }
+        schedule.due = now
+        self.schedules[item] = schedule
     }
 
     mutating func failed(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
