@@ -136,7 +136,19 @@ struct ConfigurationTests {
 
     @Test func `unknown options of the command line are errors, unknown variables are somebody else's`() throws {
         #expect(try message { _ = try read(overrides: ["hosts": "a"]) }.contains("'hosts'"))
-        #expect(try read(environment: ["STEWARD_UNKNOWN": "1"])[.verbose] == false)
+        let others = ["STEWARD_UNKNOWN": "1", "STEWARD_PORT": "tcp://10.0.0.1:80", "HOSTS": "a"]
+        #expect(try read(environment: others).warnings.isEmpty)
+    }
+
+    @Test func `a variable that is nearly an option's is named`() throws {
+        let warnings = try read(environment: ["STEWARD_REPORT_INTREVAL": "1", "STEWARD_REPORT_INTERVAL": "2"]).warnings
+        #expect(
+            warnings.map(\.description) == [
+                "environment variable STEWARD_REPORT_INTREVAL: it is no option's, and is not read; "
+                    + "did you mean 'STEWARD_REPORT_INTERVAL'?"
+            ]
+        )
+        #expect(warnings.map(\.isError) == [false])
     }
 
     @Test func `secrets are masked wherever a configuration is shown`() throws {

@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 internal import Messaging
 
 /// One reading of a configuration: all sources, the values they give, and everything that is wrong with them.
@@ -38,7 +39,8 @@ struct ConfigurationReading {
         self.perBackend = Dictionary(options.filter(\.isPerBackend).map { ($0.name, $0) }) { $1 }
         self.deprecated = Set(options.flatMap(\.deprecatedNames))
         self.sections = Set(options.map(\.section)).union([ServiceOptionName.defaultSection])
-        self.open(sources)
+        let environment = sources.environment ?? ProcessInfo.processInfo.environment
+        self.open(sources, environment)
         for option in options {
             let (value, place) = self.value(of: option, in: [option.section])
             self.values[option.fullName] = value
@@ -47,13 +49,14 @@ struct ConfigurationReading {
         let enabled = self.values[ServiceOption<[String]>.enabledBackends.fullName] as? [String] ?? []
         for name in enabled { self.readBackend(name) }
         self.checkNames(sources)
+        self.checkVariables(environment)
     }
 
     // MARK: Sources
 
-    private mutating func open(_ sources: ConfigurationSources) {
+    private mutating func open(_ sources: ConfigurationSources, _ environment: [String: String]) {
         self.layers.append(ConfigurationLayer(sources.overrides, from: Self.commandLine))
-        self.layers.append(ConfigurationLayer(environment: sources.environment))
+        self.layers.append(ConfigurationLayer(environment: environment))
         var paths = sources.files
         for directory in sources.directories {
             do {
@@ -197,6 +200,26 @@ struct ConfigurationReading {
                     self.note(self.unknown(entry.name, at: place, isError: format.refusesUnknownNames))
                 }
             }
+        }
+    }
+
+    /// Notes variables that are nearly an option's.
+    ///
+    /// One like no option is somebody else's: for a service called `steward` Kubernetes sets `STEWARD_PORT` and more in
+    /// every container beside it.
+    private mutating func checkVariables(_ environment: [String: String]) {
+        let prefix = ConfigurationLayer.variablePrefix
+        let ofBackends = (self.backends.keys + [Self.backendDefaults]).flatMap { section in
+            self.perBackend.keys.map { ServiceOptionName($0, in: section) }
+        }
+        let names = self.byName.keys + Array(self.deprecated) + ofBackends
+        let known = Set(names.map { String(ConfigurationLayer.variable($0).dropFirst(prefix.count)) })
+        for variable in environment.keys.sorted() where variable.hasPrefix(prefix) {
+            let name = String(variable.dropFirst(prefix.count))
+            guard !known.contains(name), let near = Spelling.nearest(to: name, among: Array(known)) else { continue }
+            let place = ConfigurationPlace("environment variable \(variable)")
+            let message = "it is no option's, and is not read"
+            self.note(.init(.unknown, isError: false, at: place, message, suggestion: prefix + near))
         }
     }
 

@@ -9,6 +9,7 @@ struct ConfigurationSources: Sendable, CustomReflectable {
 
     var defaults: [String: String] = [:]
     var overrides: [String: String] = [:]
+    /// `nil` for that of the process.
     var environment: [String: String]?
     var files: [String] = []
     var directories: [String] = []
@@ -31,9 +32,8 @@ struct ConfigurationLayer: Sendable {
     }
 
     /// Variables of the environment.
-    init(environment: [String: String]?) {
-        let variables = environment.map { EnvironmentVariablesProvider(environmentVariables: $0) }
-        self.provider = (variables ?? EnvironmentVariablesProvider()).prefixKeys(with: "steward")
+    init(environment: [String: String]) {
+        self.provider = EnvironmentVariablesProvider(environmentVariables: environment).prefixKeys(with: "steward")
         self.isEnvironment = true
         (self.places, self.values) = ([:], [:])
     }
@@ -86,8 +86,11 @@ struct ConfigurationLayer: Sendable {
         let text = Self.component(name).uppercased().unicodeScalars.map { scalar in
             ("A"..."Z").contains(scalar) || ("0"..."9").contains(scalar) ? Character(scalar) : "_"
         }
-        return "STEWARD_" + String(text)
+        return self.variablePrefix + String(text)
     }
+
+    /// What all variables begin with.
+    static let variablePrefix = "STEWARD_"
 
     private static func key(_ name: ServiceOptionName) -> AbsoluteConfigKey {
         AbsoluteConfigKey([self.component(name)])
