@@ -96,6 +96,30 @@ import TracingSupport
         #expect(Set(tracer.spans.finishedSpans.map(\.traceID)).count == 3)
     }
 
+    @Test func `who asks all hosts has one span, and each host one of its own beneath it`() async throws {
+        let tracer = W3CTracer()
+        let transport = self.transport
+        try await withTracer(tracer) {
+            try await self.serve("topic", on: transport, [self.work {}]) { client in
+                let endpoint = RPCEndpoint(version: "1.0") { [self.work { throw Broken() }] }
+                let other = Target.topic("topic", server: "node-2")
+                try await withRPCServer(on: transport, target: other, endpoints: [endpoint]) { _ in
+                    let work = RPCMethod<Void, Void>("work", since: "1.0")
+                    #expect(try await client.gather(work, within: .seconds(30), upTo: 2).count == 2)
+                    while tracer.spans.finishedSpans.count < 3 { try await Task.sleep(for: .milliseconds(5)) }
+                }
+            }
+        }
+        let spans = tracer.spans.finishedSpans
+        let asking = try #require(spans.first { $0.kind == .client })
+        let answering = spans.filter { $0.kind == .server }
+        #expect(spans.count == 3 && Set(spans.map(\.traceID)).count == 1)
+        #expect(answering.map(\.parentSpanID) == [asking.spanID, asking.spanID])
+        #expect(Set(answering.map { $0.attribute("server.address") }) == ["node-1", "node-2"])
+        // One host's failure is an answer, not a failure of the question.
+        #expect(answering.filter { $0.status?.code == .error }.count == 1 && asking.status == nil)
+    }
+
     @Test func `errors are recorded; what is expected is no failure of the server`() async throws {
         let tracer = W3CTracer()
         let handlers = [self.work { throw Broken() }, RPCHandler("find") { _, _ in throw NotFound() }]
