@@ -141,6 +141,9 @@ import Testing
             try await self.withHosts(at: server.url, reportingEvery: "3") { _, services, log in
                 var configuration = try PostgreSQLConfiguration(url: server.url)
                 configuration.applicationName = "observer"
+                // Who looks on has more patience than the hosts, also where a sanitizer takes the processor.
+                configuration.connectTimeout = .seconds(30)
+                configuration.transactionTimeout = .seconds(30)
                 let observer = PostgreSQLClient(configuration)
                 func query(_ sql: String) async throws -> Int64? {
                     try await observer.transaction { try $0.execute(sql).first?.integer("number") }
