@@ -76,7 +76,8 @@ import Testing
                     let client = RPCClient(transport, target: .topic("hosts", server: host))
                     let start = ContinuousClock.now
                     #expect(try await client.call(Host.echo, timeout: .seconds(5)) == host)
-                    #expect(ContinuousClock.now - start < .seconds(1))
+                    // Nothing waits for the database, which may take five seconds to be given up.
+                    #expect(ContinuousClock.now - start < .seconds(4))
                     count.add(1, ordering: .relaxed)
                 }
                 try await Task.sleep(for: .milliseconds(5))
