@@ -32,6 +32,83 @@ import Testing
         }
     }
 
+    // Fault 7, where the broker goes on sending: what it was asked before may not hide that it hears nothing.
+    @Test func `a broker that answers nothing is noticed, also where something was asked already`() async throws {
+        struct Deaf: Error {}
+        try await FakeBroker.with { peer, number in
+            try peer.logIn(heartbeat: 1)
+            guard number == 1 else { return try peer.serve() }
+            do {
+                try peer.serve(answers: { channel, id, _ in
+                    guard id == 0x003C_0014 else { return true }
+                    try peer.send(Wire.method(channel, 60, 21, Wire.shortString("c")))
+                    throw Deaf()
+                })
+            } catch is Deaf {
+                while true {
+                    _ = try peer.receiveFrame()
+                    try peer.send(Wire.frame(8, 0, []))
+                }
+            }
+        } _: { broker, url in
+            try await withImpatientConnection(
+                url,
+                {
+                    $0.operationTimeout = .seconds(1)
+                    $0.auditInterval = .milliseconds(100)
+                }
+            ) { connection in
+                let states = Collector<AMQPConnectionState>()
+                connection.onStateChange { states.add($0) }
+                let channel = try await connection.openChannel()
+                try await channel.declareQueue("q")
+                try await channel.consume(queue: "q", tag: "c", onDelivery: { _ in })
+                let lost = try await states.wait(.seconds(20)) { states in
+                    states.contains { if case .recovering = $0 { true } else { false } }
+                }
+                #expect(lost.contains { "\($0)".contains("does not hear this side") }, "\(lost)")
+                while broker.connections < 2 { try await Task.sleep(for: .milliseconds(5)) }
+            }
+        }
+    }
+
+    @Test(arguments: [1, 2])
+    func `a consumer that is cancelled in one piece with its start is started again`(life: Int) async throws {
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            var consumed = 0
+            try peer.serve(answers: { channel, id, _ in
+                guard id == 0x003C_0014 else { return true }
+                consumed += 1
+                let start = Wire.method(channel, 60, 21, Wire.shortString("c"))
+                if number < life {
+                    try peer.send(start)
+                    throw FakeBroker.Gone()
+                }
+                if number == life, consumed == 1 {
+                    try peer.send(start + Wire.method(channel, 60, 30, Wire.shortString("c") + [1]))
+                } else {
+                    let deliver = Wire.deliver(channel, consumer: "c", tag: 1)
+                    try peer.send(start + deliver + Wire.contentHeader(channel, bodySize: 0))
+                }
+                return false
+            })
+        } _: { broker, url in
+            try await withImpatientConnection(url) { connection in
+                let channel = try await connection.openChannel()
+                try await channel.declareQueue("q")
+                let received = Collector<AMQPDelivery>()
+                try await channel.consume(queue: "q", tag: "c", onDelivery: { received.add($0) })
+                try await received.wait(for: 1, .seconds(20))
+                let limit = ContinuousClock.now + .seconds(10)
+                while connection.state.description != "open", .now < limit {
+                    try await Task.sleep(for: .milliseconds(5))
+                }
+                #expect(connection.state.description == "open" && broker.connections == life)
+            }
+        }
+    }
+
     @Test func `heartbeats are sent while nothing else is`() async throws {
         let heartbeats = Collector<Int>()
         try await FakeBroker.with { peer, _ in

@@ -7,8 +7,12 @@ final class ConsumerState {
     let onCancelled: @Sendable (AMQPCancellation) -> Void
     /// Whether the program's call that started it succeeded: only then it is started again after a fault.
     var isEstablished = false
+    /// Whether that call has not gone on yet.
+    var isStarting = true
     /// Whether the broker knows the consumer.
     var isActive = false
+    /// Whether the broker cancelled it since it was last asked for: perhaps before whoever asked has gone on.
+    var isCancelled = false
     /// Messages of the present read, handed over together.
     var batch: [AMQPDelivery] = []
 

@@ -75,6 +75,7 @@ extension AMQPConnection {
             wire = try await self.perform(on: channel, until: self.operationDeadline, repeatable: true) {
                 consumer.record.queue = self.topology.currentName(record.queue)
                 consumer.renewArguments()
+                consumer.isCancelled = false
                 return .consume(consumer.record)
             }.wire
         } catch {
@@ -82,7 +83,11 @@ extension AMQPConnection {
             throw error
         }
         consumer.isEstablished = true
-        if channel.wire === wire {
+        consumer.isStarting = false
+        if consumer.isCancelled, !wire.isDefunct {
+            // By what came with the answer, in one piece.
+            self.cancelledByBroker(record.tag, on: channel)
+        } else if channel.wire === wire {
             consumer.isActive = true
         } else if channel.wire != nil {
             // Lost and reopened between the answer and now.
@@ -136,7 +141,10 @@ extension AMQPConnection {
     func cancelledByBroker(_ tag: String, on channel: ChannelState) {
         guard let consumer = channel.consumers[tag] else { return }
         consumer.isActive = false
+        consumer.isCancelled = true
         self.deliverRest(of: consumer)
+        // Who starts it has not gone on yet, and sees it then.
+        guard !consumer.isStarting else { return }
         let queue = consumer.record.queue
         guard consumer.isEstablished, !self.queuesBeingDeleted.contains(queue) else {
             channel.consumers[tag] = nil

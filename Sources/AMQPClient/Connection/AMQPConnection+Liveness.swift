@@ -73,8 +73,14 @@ extension AMQPConnection {
     /// changes nothing on a channel without consumers.
     private func probe(_ transport: Transport, now: ContinuousClock.Instant) {
         transport.lastProbe = now
-        // Behind another method its answer would say nothing: that one may take its time.
-        guard self.blockedReason == nil, let wire = self.operations.wire, wire.calls.isEmpty else { return }
+        // One at a time: a later one must not put off the end of an earlier one.
+        guard self.blockedReason == nil, transport.probe == nil, let wire = self.operations.wire else { return }
+        if let waiting = wire.calls.first {
+            // Behind another method an answer would say nothing. That of the other says as much, but may take its time.
+            let patience = transport.heartbeat + self.configuration.operationTimeout
+            transport.probe = (waiting, transport.hearsUpTo, now + patience, transport.received)
+            return
+        }
         let call = PendingCall(.setPrefetch(count: 0, global: false), on: self.loop)
         do {
             try transport.append(call.method, on: wire.number)

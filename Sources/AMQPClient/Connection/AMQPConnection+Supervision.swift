@@ -241,8 +241,14 @@ extension AMQPConnection {
         _ = try await self.callOperations(.declareQueue(queue, passive: true), until: deadline)
         guard consumer.isEstablished, !wire.isDefunct else { throw self.reopened("basic.consume") }
         consumer.renewArguments()
+        consumer.isCancelled = false
         _ = try await self.call(.consume(consumer.record), on: wire, until: deadline)
         guard !wire.isDefunct else { throw self.reopened("basic.consume") }
+        guard !consumer.isCancelled else {
+            // By what came with the answer, in one piece.
+            let message = "the broker cancelled the consumer at once"
+            throw AMQPError(.notFound, operation: "basic.consume '\(tag)'", message: message, isRetriable: true)
+        }
         guard channel.consumers[tag] === consumer, consumer.isEstablished else {
             // Cancelled by the program meanwhile. Nobody would take its messages: each would be rejected and come again.
             try self.transport?.append(.cancel(tag: tag, noWait: true), on: wire.number)

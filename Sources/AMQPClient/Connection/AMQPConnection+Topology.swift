@@ -67,7 +67,9 @@ extension AMQPConnection {
                 // The broker tells it next; then it is over.
                 consumer.isEstablished = false
                 self.repairs.forget(.consumer(channel: channel.id, tag: consumer.record.tag))
+                channel.unrestored.remove(consumer.record.tag)
             }
+            self.channelIsReady(channel)
         }
         return self.count(in: answer)
     }

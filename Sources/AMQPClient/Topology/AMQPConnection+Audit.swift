@@ -38,7 +38,10 @@ extension AMQPConnection {
                 return self.found(missing: error)
             }
             self.logger.info("AMQP topology cannot be checked", metadata: ["item": "\(item)", "error": "\(error)"])
-            if error.code == .timeout { self.audit.pending = [] }
+            if error.code == .timeout {
+                self.audit.pending = []
+                self.audit.schedule(after: .now - start)
+            }
             if !self.audit.pending.isEmpty { self.audit.due = .now }
             return
         }
