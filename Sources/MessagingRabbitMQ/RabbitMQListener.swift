@@ -9,6 +9,7 @@ final class RabbitMQListener: Listener {
     private let fanoutQueue: String?
     private let lease: QueueNumbers.Lease?
     private let stream: StreamPosition?
+    private let lastingQueues: Set<String>
     private let unpacker: Unpacker
     private let logger: Logger
 
@@ -62,6 +63,7 @@ final class RabbitMQListener: Listener {
         }
         self.channel = channel
         self.fanoutQueue = queues.lazy.compactMap(\.fanoutQueue).first
+        self.lastingQueues = Set(queues.filter(\.isLasting).map(\.name))
         self.lease = lease
         self.stream = stream
         self.unpacker = unpacker
@@ -101,6 +103,14 @@ final class RabbitMQListener: Listener {
 
     /// None where the fanout is a stream: that is everybody's.
     var ownFanoutQueue: String? { self.stream == nil ? self.fanoutQueue : nil }
+
+    func lost(among deliveries: [Delivery]) -> [Delivery] {
+        guard let epoch = self.channel.epoch, deliveries.contains(where: { $0.token.generation != epoch }) else {
+            return []
+        }
+        // Another queue may have gone, with what it had, for good.
+        return deliveries.filter { $0.token.generation != epoch && self.lastingQueues.contains($0.queue) }
+    }
 
     func acknowledge(_ deliveries: [Delivery]) async -> [Delivery] {
         defer { self.unpacker.settled(deliveries) }
@@ -191,6 +201,15 @@ extension Topology.ConsumedQueue {
     fileprivate var fanoutQueue: String? {
         guard case .bound(let route) = self, route.exchange.type == .fanout, !route.queue.isKept else { return nil }
         return route.queue.name
+    }
+
+    /// Whether it is certain to survive the loss of a connection, and of the broker, with what it has.
+    fileprivate var isLasting: Bool {
+        switch self {
+        case .bound(let route): route.queue.isDurable && !route.queue.isAutoDeleted
+        case .declared(let queue): queue.isDurable && !queue.isAutoDeleted
+        case .existing: false
+        }
     }
 
     fileprivate var isStream: Bool {

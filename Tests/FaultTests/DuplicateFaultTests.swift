@@ -5,6 +5,7 @@ import Messaging
 import MessagingRabbitMQ
 import MessagingTesting
 import Synchronization
+import TestSupport
 import Testing
 
 /// Messages and replies that come twice, late, or in another order.
@@ -25,6 +26,63 @@ import Testing
             routingKey: queue,
             mandatory: true
         )
+    }
+
+    @Test func `fault 32: what waits at a host that has lost its connection is left to the host that gets it again`()
+        async throws
+    {
+        try await Stage.with { stage in
+            try await FaultProxy.with(before: stage.url()) { proxy, url in
+                let isOpen = Mutex(false)
+                let executed = Collector<String>()
+                @Sendable func serve(
+                    _ host: String,
+                    _ url: String,
+                    waits: Bool,
+                    _ body: @Sendable (RPCServer) async throws -> Void
+                ) async throws {
+                    let transport = RabbitMQTransport(try FaultService.configuration(url))
+                    let endpoint = RPCEndpoint {
+                        FaultService.surely.handled { _, item in
+                            executed.add("\(host) \(item.id)")
+                            while waits, !isOpen.withLock(\.self) { try await Task.sleep(for: .milliseconds(5)) }
+                        }
+                    }
+                    var configuration = RPCServer.Configuration()
+                    configuration.concurrency = 1
+                    try await withRPCServer(
+                        on: transport,
+                        target: .topic(stage.topic, server: host),
+                        endpoints: [endpoint],
+                        configuration: configuration,
+                        body
+                    )
+                    await transport.close()
+                }
+                try await serve("lost", url, waits: true) { server in
+                    try await stage.withTransport("amqp_durable_queues=true") { transport in
+                        let client = RPCClient(transport, target: .topic(stage.topic))
+                        for number in 1...6 { try await client.cast(FaultService.surely, .init("\(number)")) }
+                        let queue = Destination.topic(stage.topic, exchange: nil)
+                        try await stage.until("all is handed out") { try await stage.depth(queue, transport) == 0 }
+                        try await executed.wait(for: 1)
+                        proxy.admit(.reset)
+                        proxy.cut()
+                        try await serve("other", stage.url(), waits: false) { _ in
+                            try await executed.wait { $0.count { $0.hasPrefix("other") } == 6 }
+                            isOpen.withLock { $0 = true }
+                            // Long enough for the five that waited behind the first.
+                            try await Task.sleep(for: .seconds(1))
+                        }
+                        proxy.admit(.forward)
+                        try await stage.until("it is ready again") { server.readiness.isReady }
+                        try await stage.until("nothing is left") { try await stage.depth(queue, transport) == 0 }
+                    }
+                }
+                // What it had begun is done twice, as nobody can take it back.
+                #expect(executed.all.filter { $0.hasPrefix("lost") } == ["lost 1"])
+            }
+        }
     }
 
     @Test func `fault 32: what is published twice has one effect, also where a restart lies between`() async throws {

@@ -210,6 +210,10 @@ extension AMQPChannel {
         self.connection.acknowledge(self.id, tags, completion: completion)
     }
 
+    /// The epoch of the deliveries that can be settled: 0 while there are none, `nil` on another thread than that of
+    /// ``perform(_:)``.
+    package var epoch: UInt64? { self.connection.epoch(of: self.id) }
+
     /// Does something on the connection's thread, which it must not block: now, where this is that thread.
     ///
     /// What is acknowledged and published there together is also written together.

@@ -52,6 +52,13 @@ extension AMQPConnection {
         }
     }
 
+    /// Which life of a channel goes on, as in its deliveries' tags: 0 while there is none; `nil` where another thread than
+    /// the connection's asks.
+    nonisolated func epoch(of id: Int) -> UInt64? {
+        guard self.loop.isCurrent else { return nil }
+        return self.assumeIsolated { $0.channels[id]?.wire?.epoch ?? 0 }
+    }
+
     /// Does something on the connection's thread: now, where this is it.
     nonisolated func perform(_ body: @escaping @Sendable () -> Void) {
         if self.loop.isCurrent {

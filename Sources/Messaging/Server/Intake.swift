@@ -3,14 +3,16 @@ internal import Synchronization
 /// What stands between a listener and the workers that run handlers: it holds what arrived and is not started, admits no
 /// more than there are free slots, hands what was admitted to workers, and recognises repetitions.
 ///
-/// What it holds is bounded by the listener's prefetch, since nothing of it is acknowledged yet. Nothing here waits but
-/// workers for work, and the one that makes workers: what arrives is admitted where it arrives, and costs one waking, that
-/// of a worker.
+/// What it holds is bounded by the listener's prefetch, since nothing of it is acknowledged yet, and what was lost with the
+/// last connection but one goes. Nothing here waits but workers for work, and the one that makes workers: what arrives is
+/// admitted where it arrives, and costs one waking, that of a worker.
 final class Intake<Work: Sendable>: Sendable {
     private typealias Worker = CheckedContinuation<Work?, Never>
 
     private struct State {
         var backlog: [Delivery] = []
+        /// The last two generations that have arrived.
+        var generations: (last: UInt64, before: UInt64) = (0, 0)
         var freeSlots: Int
         var isStopped = false
         /// Set when the server's task is cancelled: then nobody waits for replies any more.
@@ -77,11 +79,22 @@ final class Intake<Work: Sendable>: Sendable {
 
     // MARK: Admission
 
-    /// Takes what arrived; answers whether somebody is to call ``admissible()``.
-    func offer(_ deliveries: [Delivery]) -> Bool {
+    /// Takes what arrived.
+    ///
+    /// - Returns: Whether somebody is to call ``admissible()``, and what is given up: where nothing is started and the
+    ///   connection is lost again and again, the same would wait once more each time. What was lost with one connection
+    ///   alone stays, because it may be lost to the broker too.
+    func offer(_ deliveries: [Delivery]) -> (asks: Bool, superseded: [Delivery]) {
         self.state.withLock { state in
+            var superseded: [Delivery] = []
+            if let generation = deliveries.first?.token.generation, generation > state.generations.last {
+                state.generations = (generation, state.generations.last)
+                let oldest = state.generations.before
+                superseded = state.backlog.filter { $0.token.generation < oldest }
+                if !superseded.isEmpty { state.backlog.removeAll { $0.token.generation < oldest } }
+            }
             state.backlog.append(contentsOf: deliveries)
-            return Self.asks(&state)
+            return (Self.asks(&state), superseded)
         }
     }
 

@@ -49,6 +49,13 @@ extension RPCServer {
         case held
     }
 
+    /// Takes what arrived.
+    func receive(_ deliveries: [Delivery]) {
+        let (asks, superseded) = self.intake.offer(deliveries)
+        if !superseded.isEmpty { self.listener.withLock(\.self)?.acknowledge(superseded) { _ in } }
+        if asks { self.requestAdmission() }
+    }
+
     /// Admits what waits, as far as there are slots.
     func admit() {
         guard let listener = self.listener.withLock(\.self) else { return }
@@ -62,9 +69,11 @@ extension RPCServer {
     /// acknowledgement was written.
     private func admit(_ batch: [Delivery], _ listener: any Listener) {
         var admitted: [Work] = []
-        var settled: [Delivery] = []
         var malformed: [Delivery] = []
-        for delivery in batch {
+        // Nothing is written for what is lost, but the listener need not reckon with it any more.
+        var settled = listener.lost(among: batch)
+        let lost = settled.isEmpty ? [] : Set(settled.map(\.token))
+        for delivery in batch where lost.isEmpty || !lost.contains(delivery.token) {
             switch self.examine(delivery) {
             case .work(let work):
                 admitted.append(work)

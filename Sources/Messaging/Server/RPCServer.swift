@@ -260,12 +260,12 @@ public final class RPCServer: Sendable {
     /// not hold up a shutdown.
     private func listen(on target: Target) async throws -> (any Listener)? {
         try await withThrowingTaskGroup(of: (any Listener)?.self) { group in
-            group.addTask { [intake] in
+            group.addTask {
                 try await self.transport.listen(
                     on: self.side == .control ? .control(self.target) : .server(target),
                     prefetch: self.configuration.prefetch
                 ) { deliveries in
-                    if intake.offer(deliveries) { self.requestAdmission() }
+                    self.receive(deliveries)
                 }
             }
             group.addTask {

@@ -168,6 +168,13 @@ public protocol Listener: Sendable {
     /// - Parameter body: What is done; it must return soon.
     func perform(_ body: @escaping @Sendable () -> Void)
 
+    /// Looks which deliveries were lost with their connection and are certain to be delivered again, here or at another
+    /// host: what is not started yet is better left to whoever gets it then.
+    ///
+    /// - Parameter deliveries: What is about to be started.
+    /// - Returns: Those that are lost; none where that is not known, as on another thread than that of ``perform(_:)``.
+    func lost(among deliveries: [Delivery]) -> [Delivery]
+
     /// Gives deliveries back.
     ///
     /// - Parameters:
@@ -185,6 +192,9 @@ public protocol Listener: Sendable {
 extension Listener {
     /// None.
     public var ownFanoutQueue: String? { nil }
+
+    /// None is known.
+    public func lost(among deliveries: [Delivery]) -> [Delivery] { [] }
 
     /// Acknowledges in a task of its own.
     public func acknowledge(_ deliveries: [Delivery], completion: @escaping @Sendable ([Delivery]) -> Void) {

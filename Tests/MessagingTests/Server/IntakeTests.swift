@@ -27,8 +27,8 @@ import Testing
 
     @Test func `deliveries are admitted as slots are free, and what is left can be taken out`() {
         let intake = Intake<Int>(slots: 2, duplicatesWindow: 8)
-        #expect(intake.offer((1...5).map(self.delivery)))
-        #expect(!intake.offer([]), "one was asked already")
+        #expect(intake.offer((1...5).map(self.delivery)).asks)
+        #expect(!intake.offer([]).asks, "one was asked already")
         #expect(intake.admissible().map(\.token.tag) == [1, 2])
         #expect(intake.admissible().isEmpty)
         #expect(intake.running == 2)
@@ -39,6 +39,25 @@ import Testing
         intake.stop()
         #expect(intake.admissible().isEmpty)
         #expect(intake.drain().map(\.token.tag) == [4, 5])
+    }
+
+    @Test func `what is lost again and again waits no more than twice`() {
+        let intake = Intake<Int>(slots: 1, duplicatesWindow: 8)
+        intake.occupy()
+        func arrive(_ generation: UInt64) -> [Delivery.Token] {
+            let deliveries = (1...2).map { tag in
+                Delivery(body: [], queue: "q", token: Delivery.Token(tag: tag, generation: generation))
+            }
+            let (asks, superseded) = intake.offer(deliveries)
+            #expect(!asks)
+            return superseded.map(\.token)
+        }
+        #expect(arrive(3).isEmpty)
+        #expect(arrive(5).isEmpty, "the broker may have lost what it had")
+        #expect(arrive(6) == (1...2).map { Delivery.Token(tag: $0, generation: 3) })
+        #expect(arrive(6).isEmpty)
+        #expect(arrive(9).map(\.generation) == [5, 5])
+        #expect(intake.waiting == 6)
     }
 
     @Test(.timeLimit(.minutes(1)))
