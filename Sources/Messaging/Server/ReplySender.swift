@@ -115,7 +115,8 @@ final class ReplySender: Sendable {
         // Another try may find the caller reconnected, or the broker back. A reply that arrives twice is dropped by
         // the caller.
         case .noSuchServer: return self.isGone(address.queue) ? .done : .missing
-        case .connectionLost, .unreachable, .blocked: return .failed
+        // A quorum queue without a leader rejects until it has one.
+        case .connectionLost, .unreachable, .blocked, .rejected: return .failed
         default:
             self.logger.info("reply is not sent", metadata: ["queue": "\(address.queue)", "error": "\(error)"])
             return .done

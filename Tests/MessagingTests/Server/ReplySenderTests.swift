@@ -15,6 +15,13 @@ import Testing
         #expect(await !sender.offer(.result(.null), to: address, deadline: nil))
     }
 
+    @Test(arguments: [RPCError.Code.rejected, .connectionLost, .unreachable, .blocked])
+    func `a reply is offered again where the broker may take it later`(code: RPCError.Code) async throws {
+        let sender = self.sender(over: FailingTransport(code))
+        let address = try #require(ReplyAddress(messageID: "1", queue: "reply_1"))
+        #expect(await !sender.offer(.result(.null), to: address, deadline: nil))
+    }
+
     @Test(.timeLimit(.minutes(3)))
     func `a reply queue that was not there for a caller's whole patience is offered each further reply once`()
         async throws
