@@ -1,6 +1,6 @@
 """What oslo.messaging does under the same faults: one client that calls all the time, one server, a private node.
 
-    oslo.py [--figures FILE] [--faults 2,3,8,15,17,40] [--heartbeat SECONDS]
+    oslo.py [--figures FILE] [--faults 2,3,8,13,15,17,24,36,18,40] [--heartbeat SECONDS]
 
 Run it with a Python that has oslo.messaging (STEWARD_PEER_PYTHON). Prints a line of JSON for each fault, and adds it to
 FILE if there is one:
@@ -8,7 +8,7 @@ FILE if there is one:
     {"fault": 2, "who": "oslo.messaging", "what": "answering after the broker", "seconds": 6.1, "lost": 0}
 
 `seconds` go from the return of the broker, or from the fault where the broker stayed, to the first answer; `lost` are
-calls that ended in an error. For fault 40 a `count` says how many casts were accepted and never carried out. The options of the
+calls that ended in an error; without `seconds` there was no answer for a minute. For fault 40 a `count` says how many casts were accepted and never carried out. The options of the
 library are its own, apart from durable queues and the heartbeat, which are those of the Swift tests.
 """
 
@@ -178,6 +178,13 @@ class Node:
             text = answer.read()
             return json.loads(text) if text else None
 
+    def control(self, *arguments):
+        command = [os.environ["STEWARD_RABBITMQCTL"], "--quiet", *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+    def delete_exchange(self, name):
+        self._ask("exchanges/%2F/" + name, "DELETE")
+
     def close_connections(self):
         # The management learns of connections late.
         for _ in range(100):
@@ -199,7 +206,7 @@ class Node:
 
 
 class Faults:
-    """Each method hurts, and answers what is measured, from when on, and when the fault was complete."""
+    """What is done to the broker under calls. Each method hurts, and answers what is measured, from when on, and when the fault was complete."""
 
     def __init__(self, node):
         self.node = node
@@ -232,14 +239,35 @@ class Faults:
             sys.exit("the worker's queues were not found")
         return "answering after the fault", began, time.monotonic()
 
+    def permission_revoked(self):
+        self.node.control("set_permissions", "-p", "/", "guest", "^$", "^$", "^$")
+        self.node.close_connections()
+        time.sleep(4)
+        self.node.control("set_permissions", "-p", "/", "guest", ".*", ".*", ".*")
+        return "answering after it was allowed again: permission", time.monotonic(), None
+
+    def memory_alarm(self):
+        self.node.control("set_vm_memory_high_watermark", "0")
+        time.sleep(3)
+        self.node.control("set_vm_memory_high_watermark", "0.4")
+        return "answering after the end of the alarm", time.monotonic(), None
+
+    def exchange_deleted(self):
+        began = time.monotonic()
+        self.node.delete_exchange(EXCHANGE)
+        return "answering after its exchange was deleted", began, time.monotonic()
+
     def of(self, number):
         """The ways in which a fault is injected, by its number."""
         return {
             2: [self.broker_restarted],
             3: [self.broker_killed],
             8: [lambda: self.broker_frozen(6), lambda: self.broker_frozen(15)],
+            13: [self.permission_revoked],
             15: [self.connections_closed],
             17: [self.queues_deleted],
+            18: [self.exchange_deleted],
+            24: [self.memory_alarm],
         }[number]
 
 
@@ -254,18 +282,32 @@ def hurt(fault, inject, client):
             if len(after) >= count and all(call[2] is None for call in after[-count:]):
                 return next(call[1] for call in after if call[2] is None)
             time.sleep(0.02)
-        sys.exit("fault %d: no answer for %d s" % (fault, limit))
+        return None
 
     begun = time.monotonic()
-    answered(lambda call: call[0] > begun, 20, 60)
+    if answered(lambda call: call[0] > begun, 20, 60) is None:
+        sys.exit("fault %d: no answer before it" % fault)
     begun = time.monotonic()
     what, since, complete = inject()
     # Where the broker was away, a call from before may still be answered; where it stayed, answers go on until the fault
     # is complete. Ten calls without an error, so that what was still under way is over.
     counts = (lambda call: call[1] > since) if complete is None else (lambda call: call[0] > complete)
-    first = answered(counts, 10, 180)
+    first = answered(counts, 10, 60)
     lost = sum(call[2] is not None for call in client.calls if call[1] > begun)
-    return {"what": what, "seconds": round(first - since, 3), "lost": lost}
+    return {"what": what, "seconds": None if first is None else round(first - since, 3), "lost": lost}
+
+
+def call_nobody(heartbeat):
+    """How long a call takes to end whose server there is not."""
+    oslo_messaging, transport = messaging(heartbeat)
+    target = oslo_messaging.Target(exchange=EXCHANGE, topic=TOPIC, server="nobody")
+    client = oslo_messaging.get_rpc_client(transport, target, timeout=CALL_TIMEOUT)
+    began = time.monotonic()
+    try:
+        client.call({}, "echo", number=1)
+    except oslo_messaging.MessagingTimeout:
+        print(json.dumps([began, time.monotonic(), "MessagingTimeout"]), flush=True)
+    print("READY", flush=True)
 
 
 def kill_worker(heartbeat, directory, server):
@@ -312,11 +354,23 @@ def measure(arguments):
                 programs.append(server)
                 note(fault, figure, arguments.figures)
                 continue
+            if fault == 36:
+                asked = Program("nobody", arguments.heartbeat)
+                programs.append(asked)
+                (began, ended, _), = asked.calls
+                note(fault, {"what": "a call to nobody ends", "seconds": round(ended - began, 3)}, arguments.figures)
+                continue
             if client is None:
                 client = Program("call", arguments.heartbeat)
                 programs.append(client)
             for inject in Faults(node).of(fault):
-                note(fault, hurt(fault, inject, client), arguments.figures)
+                figure = hurt(fault, inject, client)
+                note(fault, figure, arguments.figures)
+                if figure["seconds"] is None:
+                    # Nothing but another start helps.
+                    server.end()
+                    server = Program("serve", arguments.heartbeat, "--journal", journal)
+                    programs.append(server)
     finally:
         for program in programs:
             program.end()
@@ -327,9 +381,9 @@ def measure(arguments):
 
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("command", nargs="?", default="measure", choices=["measure", "serve", "call", "cast"])
+    parser.add_argument("command", nargs="?", default="measure", choices=["measure", "serve", "call", "cast", "nobody"])
     parser.add_argument("--figures")
-    parser.add_argument("--faults", default="2,3,8,15,17,40")
+    parser.add_argument("--faults", default="2,3,8,13,15,17,24,36,18,40")
     parser.add_argument("--heartbeat", type=int, default=2)
     parser.add_argument("--journal")
     arguments = parser.parse_args()
@@ -340,6 +394,8 @@ def main():
         serve(arguments.heartbeat, arguments.journal)
     elif arguments.command == "call":
         call(arguments.heartbeat)
+    elif arguments.command == "nobody":
+        call_nobody(arguments.heartbeat)
     else:
         cast(arguments.heartbeat)
 
