@@ -255,7 +255,7 @@ class Faults:
     def exchange_deleted(self):
         began = time.monotonic()
         self.node.delete_exchange(EXCHANGE)
-        return "answering after its exchange was deleted", began, time.monotonic()
+        return "answering after the deletion of the exchange", began, time.monotonic()
 
     def of(self, number):
         """The ways in which a fault is injected, by its number."""
