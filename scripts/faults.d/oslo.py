@@ -8,8 +8,9 @@ FILE if there is one:
     {"fault": 2, "who": "oslo.messaging", "what": "answering after the broker", "seconds": 6.1, "lost": 0}
 
 `seconds` go from the return of the broker, or from the fault where the broker stayed, to the first answer; `lost` are
-calls that ended in an error; without `seconds` there was no answer for a minute. For fault 40 a `count` says how many casts were accepted and never carried out. The options of the
-library are its own, apart from durable queues and the heartbeat, which are those of the Swift tests.
+calls that ended in an error; without `seconds` there was no answer for a minute. For fault 40 a `count` says how many
+casts were accepted and never carried out. The options of the library are its own, apart from durable queues and the
+heartbeat, which are those of the Swift tests.
 """
 
 import argparse
@@ -206,7 +207,10 @@ class Node:
 
 
 class Faults:
-    """What is done to the broker under calls. Each method hurts, and answers what is measured, from when on, and when the fault was complete."""
+    """What is done to the broker under calls.
+
+    Each method hurts, and answers what is measured, from when on, and when the fault was complete.
+    """
 
     def __init__(self, node):
         self.node = node
