@@ -170,7 +170,7 @@ import Testing
         repairs.add(.queue("q"), now: now)
         for attempt in 0..<5 {
             #expect(repairs.due(withoutOperations: false, now: now) == [.queue("q")])
-            repairs.failed(.queue("q"), now: now)
+            repairs.failed(.queue("q"), .accessRefused, now: now)
             #expect(repairs.due(withoutOperations: false, now: now).isEmpty)
             let next = try #require(repairs.nextDue(withoutOperations: false))
             #expect(next - now <= self.backoff.limit(attempt: attempt) && next > now)
@@ -193,9 +193,11 @@ import Testing
     @Test func `what a failed one was missing hastens it, and nothing else`() {
         var repairs = RepairQueue(self.backoff)
         let now = ContinuousClock.now
-        for item in [.exchange("x"), .queue("q"), .queue("other")] as [RepairItem] {
+        repairs.add(.exchange("x"), now: now)
+        repairs.failed(.exchange("x"), .accessRefused, now: now)
+        for item in [.queue("q"), .queue("other")] as [RepairItem] {
             repairs.add(item, now: now)
-            repairs.failed(item, now: now)
+            repairs.failed(item, .notFound, now: now)
         }
         #expect(repairs.due(withoutOperations: false, now: now).isEmpty)
         let hadFailed = repairs.succeeded(.exchange("x"), now: now)
@@ -203,6 +205,24 @@ import Testing
         repairs.hasten(.queue("q"), now: now)
         repairs.hasten(.queue("nobody wants it"), now: now)
         #expect(repairs.due(withoutOperations: false, now: now) == [.queue("q")])
+    }
+
+    // Fault 13: of many items one has the shortest pause, and that is how long all of them wait.
+    @Test func `what failed for the same reason is tried as soon as that is over`() {
+        var repairs = RepairQueue(self.backoff)
+        let now = ContinuousClock.now
+        let refused: [RepairItem] = [.exchange("x"), .queue("q"), .queue("r")]
+        for item in refused + [.queue("locked")] {
+            repairs.add(item, now: now)
+            repairs.failed(item, refused.contains(item) ? .accessRefused : .resourceLocked, now: now)
+        }
+        let hadFailed = repairs.succeeded(.queue("q"), now: now)
+        #expect(hadFailed)
+        #expect(repairs.due(withoutOperations: false, now: now) == [.exchange("x")])
+        _ = repairs.succeeded(.exchange("x"), now: now)
+        #expect(repairs.due(withoutOperations: false, now: now) == [.queue("r")])
+        _ = repairs.succeeded(.queue("r"), now: now)
+        #expect(repairs.due(withoutOperations: false, now: now).isEmpty)
     }
 
     @Test func `nothing that needs the operations' channel is tried without it`() {

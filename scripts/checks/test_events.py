@@ -2,7 +2,8 @@
 
     test_events.py FILE... [--partial] [--without TARGET] [--suites PATTERNS]
 
-Swift Testing reports success when tests were skipped, or when none was found: here both are failures. With --partial
+Swift Testing reports success when tests were skipped, or when none was found: here both are failures. What failed is
+told again, since thousands of lines may stand between it and the end. With --partial
 (a filtered run) the targets are not compared; --without names one that is run by another script. --suites has regular
 expressions, separated by spaces: of each of them a test must have run.
 """
@@ -13,12 +14,20 @@ import re
 import sys
 
 SLOWEST = 5
+LONGEST = 600  # characters of an issue's text
 
 
 def records(paths):
     for path in paths:
         with open(path) as stream:
             yield from map(json.loads, stream)
+
+
+def what(payload):
+    """What an issue's event says, on one line, with its place."""
+    text = " ".join(" ".join(message["text"] for message in payload.get("messages", [])).split())
+    place = payload.get("issue", {}).get("sourceLocation", {})
+    return "%s (%s:%s)" % (text[:LONGEST], place.get("fileID", "?"), place.get("line", "?"))
 
 
 def main():
@@ -34,6 +43,7 @@ def main():
     names, cases, events = {}, {}, {}
     started, durations = {}, {}
     runs_ended = 0
+    problems = []
     for record in records(paths):
         payload = record["payload"]
         if record["kind"] == "test":
@@ -46,6 +56,8 @@ def main():
         runs_ended += kind == "runEnded"
         if kind == "testCaseEnded" and test in cases:
             cases[test] += 1
+        elif kind == "issueRecorded" and not payload.get("issue", {}).get("isKnown"):
+            problems.append("%s: %s" % (names.get(test, "outside of a test"), what(payload)))
         elif kind in ("testSkipped", "testCancelled", "testStarted", "testEnded"):
             events.setdefault(kind, set()).add(test)
         instant = payload.get("instant", {}).get("absolute", 0)
@@ -54,7 +66,6 @@ def main():
         elif kind == "testEnded" and test in started:
             durations[test] = instant - started[test]
 
-    problems = []
     if runs_ended < len(paths):
         problems.append("the run did not come to its end")
     for kind, word in (("testSkipped", "skipped"), ("testCancelled", "cancelled")):

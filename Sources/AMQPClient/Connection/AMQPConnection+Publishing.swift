@@ -142,45 +142,47 @@ extension AMQPConnection {
 
     /// A channel was closed by the broker: what became of the messages that it had not confirmed.
     ///
-    /// If one of them is to blame, it failed for certain; the broker ignored all that came after it, so those are sent
-    /// again; of those before it nothing is known.
+    /// If its words fit one of them, that one failed for certain; of those before it nothing is known; the broker ignored
+    /// those after it, and they are sent again. If the words fit several, the first of these may have been routed before
+    /// their exchange went: nothing is known then of any up to the last.
     func settlePublishes(of wire: WireChannel, after reply: CloseReply) {
         let requests = wire.unconfirmed.removeAll()
-        guard !requests.isEmpty else { return }
-        var rest = requests[...]
-        let culprit =
-            reply.methodID == MethodID.basicPublish ? requests.firstIndex { $0.isBlamed(by: reply) } : nil
+        let blamed =
+            reply.methodID == MethodID.basicPublish ? requests.indices.filter { requests[$0].isBlamed(by: reply) } : []
+        let isTooLarge = reply.code == 406
+        // Too large is each of them; the broker stopped at the first.
+        let culprit = blamed.count == 1 || isTooLarge ? blamed.first : nil
+        let ignored = (culprit ?? blamed.last).map { requests[($0 + 1)...].filter(\.isPending) } ?? []
+
+        // An exchange that was declared here is declared again, and then there is a place to go.
+        let isRepaired = reply.code == 404 && blamed.last.map { self.repairExchange(requests[$0].exchange) } ?? false
         if let culprit {
-            let failed = requests[culprit]
-            var error = AMQPError.replied(reply, to: failed.fullOperation)
-            if reply.code == 406 {
-                error.code = .messageTooLarge
-            }
-            // An exchange that was declared here is declared again, and then the message has a place to go.
-            if self.topology.exchanges[failed.exchange] != nil, reply.code == 404 {
-                self.repairs.add(.exchange(failed.exchange))
-                for binding in self.topology.bindings where binding.source == failed.exchange {
-                    self.repairs.add(.binding(binding))
-                }
-                error.isRetriable = true
-            }
-            failed.fail(error)
-            let later = requests[(culprit + 1)...].filter { $0.isPending }
-            for request in later {
-                request.stage = .waiting
-            }
-            wire.owner.waitingPublishes.prepend(contentsOf: later)
-            if !later.isEmpty {
-                self.congested.insert(wire.owner.id)
-            }
-            rest = requests[..<culprit]
+            var error = AMQPError.replied(reply, to: requests[culprit].fullOperation)
+            if isTooLarge { error.code = .messageTooLarge }
+            error.isRetriable = error.isRetriable || isRepaired
+            requests[culprit].fail(error)
         }
-        let error = AMQPError.replied(reply, to: "channel")
-        var closed = error
+        var closed = AMQPError.replied(reply, to: "channel")
         closed.code = .channelClosed
-        for request in rest {
+        for request in requests[..<(culprit ?? blamed.last.map { $0 + 1 } ?? requests.endIndex)] {
             request.fail(self.unknownOutcome(of: request, because: closed))
         }
+        guard !ignored.isEmpty else { return }
+        for request in ignored {
+            request.stage = .waiting
+        }
+        wire.owner.waitingPublishes.prepend(contentsOf: ignored)
+        self.congested.insert(wire.owner.id)
+    }
+
+    /// Has an exchange declared and bound again; `false` if it was not declared here.
+    private func repairExchange(_ name: String) -> Bool {
+        guard self.topology.exchanges[name] != nil else { return false }
+        self.repairs.add(.exchange(name))
+        for binding in self.topology.bindings where binding.source == name {
+            self.repairs.add(.binding(binding))
+        }
+        return true
     }
 }
 

@@ -123,7 +123,7 @@ extension AMQPConnection {
             guard self.transport === transport, transport != nil, self.phase == .running else { return }
             // Another failure closed the channel: this one is simply tried again on the reopened channel.
             if error.code == .channelReopened { return }
-            self.repairs.failed(item)
+            self.repairs.failed(item, error.code)
             self.logger.warning("AMQP restoring failed", metadata: ["item": "\(item)", "error": "\(error)"])
             if self.trouble != nil || item.isOfProgram {
                 self.trouble = error

@@ -33,6 +33,8 @@ struct RepairQueue {
     private struct Schedule {
         var attempt: Int
         var due: ContinuousClock.Instant
+        /// Why the last attempt failed.
+        var failure: AMQPError.Code?
     }
 
     private var schedules: [RepairItem: Schedule] = [:]
@@ -75,6 +77,10 @@ struct RepairQueue {
         self.schedules.lazy.filter { !(isLimited && $0.key.needsOperations) }.map { $0.value.due }.min()
     }
 
+    /// Takes note that an item is there again, and tries at once what failed last for the same reason.
+    ///
+    /// That reason is over, and the longest of many pauses is longer than one.
+    ///
     /// - Returns: Whether it had failed before.
     mutating func succeeded(_ item: RepairItem, now: ContinuousClock.Instant = .now) -> Bool {
         guard let schedule = self.schedules.removeValue(forKey: item) else { return false }
@@ -82,6 +88,11 @@ struct RepairQueue {
         // What was repaired long ago is a fresh start anyway; this keeps the record small.
         if self.history.count > 1_024 {
             self.history = self.history.filter { now - $0.value.due < self.backoff.maximum }
+        }
+        if let failure = schedule.failure {
+            for (other, its) in self.schedules where its.failure == failure {
+                self.hasten(other, now: now)
+            }
         }
         return schedule.attempt > 0
     }
@@ -93,8 +104,9 @@ struct RepairQueue {
         self.schedules[item] = schedule
     }
 
-    mutating func failed(_ item: RepairItem, now: ContinuousClock.Instant = .now) {
+    mutating func failed(_ item: RepairItem, _ failure: AMQPError.Code, now: ContinuousClock.Instant = .now) {
         guard var schedule = self.schedules[item] else { return }
+        schedule.failure = failure
         schedule.due = now + self.backoff.delay(attempt: schedule.attempt, using: &self.generator)
         schedule.attempt += 1
         self.schedules[item] = schedule
