@@ -12,6 +12,20 @@ extension RabbitMQTransport {
     }
 }
 
+extension RabbitMQTransport {
+    /// How many consumers each queue has here, by this client's own account: what tests compare with the broker's.
+    package func consumersByQueue() async -> [String: Int] {
+        var consumers: [String: Int] = [:]
+        for connection in [self.consuming, self.control] {
+            switch connection.state {
+            case .idle, .closed: break  // It has no thread.
+            default: consumers.merge(await connection.consumersByQueue(), uniquingKeysWith: +)
+            }
+        }
+        return consumers
+    }
+}
+
 extension TransportFigures.Connection {
     fileprivate init(_ connection: AMQPConnection, name: String) {
         let figures = connection.figures

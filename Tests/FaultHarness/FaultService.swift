@@ -32,6 +32,8 @@ package final class FaultService: Sendable {
     package let clientTransport: RabbitMQTransport
     /// Addresses the server by topic and host.
     package let client: RPCClient
+    /// Addresses whichever host of the topic is there.
+    package let anyHost: RPCClient
     private let numbers = Mutex(0)
     private struct Traffic {
         var isPaused = false
@@ -54,6 +56,7 @@ package final class FaultService: Sendable {
         self.serverTransport = serverTransport
         self.clientTransport = clientTransport
         self.client = client
+        self.anyHost = RPCClient(clientTransport, target: .topic(client.target.topic))
         self.prefix = client.target.server ?? ""
     }
 
@@ -89,16 +92,16 @@ package final class FaultService: Sendable {
         let clientTransport = RabbitMQTransport(clientSettings, logger: logger)
         let endpoint = RPCEndpoint {
             self.echo.handled { _, item in
-                checker.executed(item.id)
+                checker.executed(item.id, at: host)
                 return item
             }
             self.once.handled { _, item in
-                checker.executed(item.id)
-                checker.effect(item.id)
+                checker.executed(item.id, at: host)
+                checker.effect(item.id, at: host)
             }
             self.surely.handled { _, item in
-                checker.executed(item.id)
-                checker.effect(item.id)
+                checker.executed(item.id, at: host)
+                checker.effect(item.id, at: host)
             }
         }
         let target = Target.topic(topic, server: host)
@@ -144,30 +147,45 @@ package final class FaultService: Sendable {
     }
 
     /// Calls once, and notes how it ended; the error where there was one.
+    ///
+    /// - Parameters:
+    ///   - timeout: When it has to be at its end.
+    ///   - client: Who calls; ``client`` if nobody is named.
+    /// - Returns: The error.
     @discardableResult
-    package func call(timeout: Duration = .seconds(5)) async -> (any Error)? {
+    package func call(timeout: Duration = .seconds(5), by client: RPCClient? = nil) async -> (any Error)? {
+        let client = client ?? self.client
         let item = Item(self.newID())
-        self.checker.offered(item.id, .call)
+        self.checker.offered(item.id, .call, to: client.address, deadline: .now + timeout)
         do {
-            let answer = try await self.client.prepare { $0.timeout = timeout }.call(Self.echo, item)
-            self.checker.ended(item.id, answer == item ? .reply : .failure("the answer to another call: \(answer.id)"))
+            let answer = try await client.prepare { $0.timeout = timeout }.call(Self.echo, item)
+            self.checker.ended(item.id, answer == item ? .reply : .illegal("the answer to another call: \(answer.id)"))
             return nil
         } catch {
-            self.checker.ended(item.id, error.rpcCode == .timeout ? .deadline : .failure("\(error)"))
+            self.checker.ended(item.id, Checker.End(error))
             return error
         }
     }
 
     /// Casts once, and notes whether it was confirmed; the error where there was one.
+    ///
+    /// - Parameters:
+    ///   - method: What is to be done.
+    ///   - timeout: Until when it is tried.
+    ///   - client: Who casts; ``client`` if nobody is named.
+    /// - Returns: The error.
     @discardableResult
     package func cast(
         _ method: RPCMethod<Item, Void> = FaultService.surely,
-        timeout: Duration = .seconds(10)
+        timeout: Duration = .seconds(10),
+        by client: RPCClient? = nil
     ) async -> (any Error)? {
+        let client = client ?? self.client
         let item = Item(self.newID())
-        self.checker.offered(item.id, method.delivery.isAtLeastOnce ? .atLeastOnce : .atMostOnce)
+        let promise: Checker.Promise = method.delivery.isAtLeastOnce ? .atLeastOnce : .atMostOnce
+        self.checker.offered(item.id, promise, to: client.address)
         do {
-            try await self.client.prepare { $0.timeout = timeout }.cast(method, item)
+            try await client.prepare { $0.timeout = timeout }.cast(method, item)
             self.checker.confirmed(item.id)
             return nil
         } catch {
@@ -177,16 +195,20 @@ package final class FaultService: Sendable {
     }
 
     /// Sends without end, until the task is cancelled: calls, and casts of both kinds, with a pause after each.
-    package func traffic(pause: Duration = .milliseconds(10)) async {
+    ///
+    /// - Parameters:
+    ///   - pause: How long it waits between two rounds.
+    ///   - client: Who sends; ``client`` if nobody is named.
+    package func traffic(pause: Duration = .milliseconds(10), by client: RPCClient? = nil) async {
         while !Task.isCancelled {
             let mayGo = self.traffic.withLock { traffic in
                 if !traffic.isPaused { traffic.sending += 1 }
                 return !traffic.isPaused
             }
             if mayGo {
-                await self.call()
-                await self.cast(Self.surely)
-                await self.cast(Self.once)
+                await self.call(by: client)
+                await self.cast(Self.surely, by: client)
+                await self.cast(Self.once, by: client)
                 self.traffic.withLock { $0.sending -= 1 }
             }
             // Cancelled: then it ends by the loop's condition.
@@ -253,6 +275,22 @@ package final class FaultService: Sendable {
     ) async throws -> Duration {
         try await FaultHarness.until(within: limit, what(), condition)
     }
+}
+
+extension Checker.End {
+    /// How a call ended that threw.
+    package init(_ error: any Error) {
+        switch error {
+        case let error as RPCError: self = error.code == .timeout ? .deadline : .failure("\(error)")
+        case is CancellationError: self = .failure("cancelled")
+        default: self = .illegal("an error without a type: \(error)")
+        }
+    }
+}
+
+extension RPCClient {
+    /// To whom its messages go.
+    fileprivate var address: Checker.Address { self.target.server == nil ? .topic : .host }
 }
 
 extension Error {

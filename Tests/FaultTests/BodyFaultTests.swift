@@ -22,7 +22,7 @@ import Testing
                 let started = ContinuousClock.now
                 let answer = try await $0.client.prepare { $0.timeout = .seconds(60) }.call(FaultService.echo, item)
                 FaultFigures.record(fault: 30, "a call with \(mebibytes) MiB each way", .now - started)
-                #expect(answer == item)
+                $0.checker.ended(item.id, answer == item ? .reply : .illegal("another result"))
                 #expect($0.checker.violations == [])
             }
         }

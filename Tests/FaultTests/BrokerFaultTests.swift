@@ -99,7 +99,7 @@ import Testing
         try await PrivateNode.with(["--management"]) { node in
             let url = try node.url
             try await FaultService.with(url) { service in
-                try await withThrowingTaskGroup(of: Void.self) { group in
+                try await Self.watched(service, at: url) { watch, group in
                     for _ in 0..<4 { group.addTask { await service.traffic() } }
                     try await service.until(within: .seconds(20), "traffic") { service.checker.replies > 50 }
                     for (fault, end) in [(2, node.stop), (3, node.kill)] {
@@ -109,6 +109,7 @@ import Testing
                         try await node.start()
                         let ready = try await service.untilReady(within: Self.promise)
                         let answered = try await service.untilAnswered(within: Self.promise)
+                        try await watch.untilAgreed(within: Self.promise)
                         FaultFigures.record(fault: fault, "ready after the broker", ready)
                         FaultFigures.record(fault: fault, "answering after the broker", ready + answered)
                         let replies = service.checker.replies
@@ -131,7 +132,7 @@ import Testing
         let broker = try TestBroker()
         try await broker.withVirtualHost { name in
             try await FaultService.with(broker.url(virtualHost: name)) { service in
-                try await withThrowingTaskGroup(of: Void.self) { group in
+                try await Self.watched(service, at: broker.url(virtualHost: name)) { watch, group in
                     for _ in 0..<4 { group.addTask { await service.traffic() } }
                     try await service.until(within: .seconds(20), "traffic") { service.checker.replies > 20 }
                     // The management learns of connections late.
@@ -141,6 +142,7 @@ import Testing
                     let answered = try await service.untilAnswered(within: Self.promise)
                     FaultFigures.record(fault: 15, "answering after the fault", answered)
                     try await service.untilReady(within: Self.promise)
+                    try await watch.untilAgreed(within: Self.promise)
                     let replies = service.checker.replies
                     try await service.until(within: .seconds(20), "traffic") { service.checker.replies > replies + 20 }
                     group.cancelAll()
@@ -173,6 +175,19 @@ import Testing
                 try await group.waitForAll()
             }
             for transport in transports { await transport.close() }
+        }
+    }
+
+    /// Tasks beside a watch over the service's consumers: while one is missing the service is not ready.
+    private static func watched(
+        _ service: FaultService,
+        at url: String,
+        _ body: (ConsumerWatch, inout ThrowingTaskGroup<Void, any Error>) async throws -> Void
+    ) async throws {
+        try await ConsumerWatch.with([service], at: url) { watch in
+            try await withThrowingTaskGroup(of: Void.self) { group in try await body(watch, &group) }
+            #expect(watch.violations == [])
+            print("consumers: \(watch.figures)")
         }
     }
 

@@ -23,7 +23,7 @@ import Testing
                             checker.offered("\(number)", .call)
                             group.addTask {
                                 let answer = try await client.call("once", Self.item(number, milliseconds: 1500))
-                                checker.ended("\(number)", answer == .integer(number) ? .reply : .failure("\(answer)"))
+                                checker.ended("\(number)", answer == .integer(number) ? .reply : .illegal("\(answer)"))
                             }
                         }
                         try await stage.until("four run") { try stage.counts(of: "started").count == 4 }

@@ -30,29 +30,43 @@ import Testing
         async throws
     {
         try await self.withService { service, broker, name in
-            let before = try await broker.consumersByQueue(virtualHost: name)
-            let topic = service.client.target.topic
-            for queue in before.keys.sorted() where queue.hasPrefix(topic) || queue.hasPrefix("reply_") {
-                let changes = Collector<Bool>()
-                service.serverTransport.onReadinessChange { changes.add($0.isReady) }
-                service.clientTransport.onReadinessChange { changes.add($0.isReady) }
-                try await broker.deleteQueue(queue, virtualHost: name)
-                let deleted = ContinuousClock.now
-                // It dips for some milliseconds only: whoever looks from time to time may well miss it.
-                try await changes.wait(.seconds(5)) { $0.contains(false) }
-                _ = try await service.untilAnswered(within: Self.promise)
-                FaultFigures.record(fault: 17, "answering after the fault", .now - deleted)
-                try await service.until(within: Self.promise, "ready") {
-                    service.server.readiness == .ready && service.clientTransport.readiness == .ready
-                }
-                let kind = queue == topic ? "topic" : queue.hasPrefix("\(topic).") ? "host" : "transient"
-                FaultFigures.record(fault: 17, "\(kind) queue back after its deletion", .now - deleted)
-                #expect(.now - deleted < Self.promise)
+            try await ConsumerWatch.with([service], at: broker.url(virtualHost: name)) { watch in
+                try await self.deleteEachQueue(of: service, broker, name, watch)
+                #expect(watch.violations == [])
+                print("consumers: \(watch.figures)")
             }
-            let after = try await broker.consumersByQueue(virtualHost: name)
-            #expect(after == before)
-            #expect(service.checker.violations == [])
         }
+    }
+
+    private func deleteEachQueue(
+        of service: FaultService,
+        _ broker: TestBroker,
+        _ name: String,
+        _ watch: ConsumerWatch
+    ) async throws {
+        let before = try await broker.consumersByQueue(virtualHost: name)
+        let topic = service.client.target.topic
+        for queue in before.keys.sorted() where queue.hasPrefix(topic) || queue.hasPrefix("reply_") {
+            let changes = Collector<Bool>()
+            service.serverTransport.onReadinessChange { changes.add($0.isReady) }
+            service.clientTransport.onReadinessChange { changes.add($0.isReady) }
+            try await broker.deleteQueue(queue, virtualHost: name)
+            let deleted = ContinuousClock.now
+            // It dips for some milliseconds only: whoever looks from time to time may well miss it.
+            try await changes.wait(.seconds(5)) { $0.contains(false) }
+            _ = try await service.untilAnswered(within: Self.promise)
+            FaultFigures.record(fault: 17, "answering after the fault", .now - deleted)
+            try await service.until(within: Self.promise, "ready") {
+                service.server.readiness == .ready && service.clientTransport.readiness == .ready
+            }
+            let kind = queue == topic ? "topic" : queue.hasPrefix("\(topic).") ? "host" : "transient"
+            FaultFigures.record(fault: 17, "\(kind) queue back after its deletion", .now - deleted)
+            #expect(.now - deleted < Self.promise)
+            try await watch.untilAgreed(within: Self.promise)
+        }
+        let after = try await broker.consumersByQueue(virtualHost: name)
+        #expect(after == before)
+        #expect(service.checker.violations == [])
     }
 
     @Test func `fault 17: what was confirmed before and after a deletion reaches the worker's new queue`() async throws

@@ -215,6 +215,12 @@ extension AMQPConnection {
         channel.openWaits = []
     }
 
+    /// How many consumers each queue has here, by this client's own account; those that the broker has confirmed.
+    package func consumersByQueue() -> [String: Int] {
+        let active = self.channels.values.flatMap(\.consumers.values).filter(\.isActive)
+        return Dictionary(active.map { ($0.record.queue, 1) }, uniquingKeysWith: +)
+    }
+
     func activeConsumers(_ id: Int) -> [String] {
         self.channels[id]?.consumers.values.filter { $0.isActive }.map { $0.record.tag } ?? []
     }
