@@ -138,6 +138,66 @@ import Testing
         }
     }
 
+    @Test func `fault 40: what a killed host had to do a second host of its topic does, with one effect`() async throws
+    {
+        try await Stage.with { stage in
+            try await stage.withTransport { transport in
+                let checker = Checker()
+                let second = "\(stage.directory)/second.sqlite"
+                let options = ["executor_thread_pool_size=4", "rpc_prefetch=4", Self.noProbes]
+                let arguments = ["serve", stage.topic, "second", second, "sqlite"] + options
+                try await stage.withWorker(stage.arguments() + options) { killed in
+                    try await stage.withWorker(arguments) { _ in
+                        // To the topic, whoever of the two takes it.
+                        let client = RPCClient(transport, target: .topic(stage.topic))
+                        for number in 1...32 {
+                            let isSure = number.isMultiple(of: 2)
+                            checker.offered("\(number)", isSure ? .atLeastOnce : .atMostOnce)
+                            try await client.cast(isSure ? "act" : "once", Self.item(number, milliseconds: 1000))
+                            checker.confirmed("\(number)")
+                        }
+                        let running = try await Self.midst(of: stage)
+                        killed.send(SIGKILL)
+                        let start = ContinuousClock.now
+                        #expect(try await killed.end(within: .seconds(5)) == .signal(SIGKILL))
+                        try await stage.until("the second one has done all", within: .seconds(30)) {
+                            let own = try stage.counts(of: "effect", in: second)
+                            let done = Set(own.keys).union(try stage.counts(of: "effect").keys)
+                            return (1...32).allSatisfy { done.contains($0) || (running.contains($0) && $0 % 2 == 1) }
+                        }
+                        FaultFigures.record(fault: 40, "work of a killed host done by a second one", .now - start)
+                        // What ran there is done here, if it may be done again.
+                        let own = try stage.counts(of: "effect", in: second)
+                        #expect(running.contains { own[$0] == 1 }, "\(running)")
+                        try await stage.until("nothing is left") {
+                            try await stage.depth(.topic(stage.topic, exchange: nil), transport) == 0
+                        }
+                    }
+                }
+                // One effect in both places together.
+                try stage.report(to: checker)
+                try stage.report(to: checker, from: second)
+                #expect(checker.violations == [])
+                #expect(try await DeadLetterQueue(transport, topic: stage.topic).list().isEmpty)
+            }
+        }
+    }
+
+    /// Waits until a worker has as much to do as it takes, and none of it begins or ends just now; what it is.
+    ///
+    /// An effect whose request the killed worker could not acknowledge any more would be had a second time: that is not known at
+    /// another host.
+    private static func midst(of stage: Stage) async throws -> Set<Int> {
+        var running: Set<Int> = []
+        var since = ContinuousClock.now
+        try await stage.until("four run") {
+            let now = Set(try stage.counts(of: "started").keys).subtracting(try stage.counts(of: "effect").keys)
+            if now != running { (running, since) = (now, .now) }
+            return running.count == 4 && running.contains { $0.isMultiple(of: 2) } && .now - since > .milliseconds(200)
+        }
+        return running
+    }
+
     private static func sendAll(_ client: RPCClient, _ checker: Checker) async throws {
         for number in 1...100 {
             for (number, method) in [(number, "act"), (number + 100, "once")] {

@@ -94,21 +94,25 @@ struct Stage: Sendable {
     // MARK: What happened
 
     /// How often each number stands in a table of the workers.
-    func counts(of table: String) throws -> [Int: Int] {
+    func counts(of table: String, in database: String? = nil) throws -> [Int: Int] {
         var configuration = Configuration()
         configuration.busyMode = .timeout(10)
-        return try DatabaseQueue(path: self.database, configuration: configuration).read { database in
+        return try DatabaseQueue(path: database ?? self.database, configuration: configuration).read { database in
             let rows = try Row.fetchAll(database, sql: "SELECT number, count(*) AS count FROM \(table) GROUP BY number")
             return Dictionary(uniqueKeysWithValues: rows.map { ($0["number"], $0["count"]) })
         }
     }
 
     /// Tells the checker what the workers have written down.
-    func report(to checker: Checker, _ id: (Int) -> String = { "\($0)" }) throws {
-        for (number, count) in try self.counts(of: "started") {
+    func report(
+        to checker: Checker,
+        from database: String? = nil,
+        _ id: (Int) -> String = { "\($0)" }
+    ) throws {
+        for (number, count) in try self.counts(of: "started", in: database) {
             for _ in 0..<count { checker.executed(id(number)) }
         }
-        for (number, count) in try self.counts(of: "effect") {
+        for (number, count) in try self.counts(of: "effect", in: database) {
             for _ in 0..<count { checker.effect(id(number)) }
         }
     }
