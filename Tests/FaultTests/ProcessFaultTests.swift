@@ -198,13 +198,18 @@ import Testing
         return running
     }
 
+    /// Sends all at once: one after the other they could be nearly done before the last is sent.
     private static func sendAll(_ client: RPCClient, _ checker: Checker) async throws {
-        for number in 1...100 {
-            for (number, method) in [(number, "act"), (number + 100, "once")] {
-                checker.offered("\(number)", method == "act" ? .atLeastOnce : .atMostOnce)
-                try await client.cast(method, Self.item(number, milliseconds: 50))
-                checker.confirmed("\(number)")
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for number in 1...200 {
+                let isAct = number <= 100
+                checker.offered("\(number)", isAct ? .atLeastOnce : .atMostOnce)
+                group.addTask {
+                    try await client.cast(isAct ? "act" : "once", Self.item(number, milliseconds: 100))
+                    checker.confirmed("\(number)")
+                }
             }
+            try await group.waitForAll()
         }
     }
 
