@@ -53,7 +53,8 @@ public struct RabbitMQConfiguration: Sendable {
 
     /// How often at most a service looks whether messages still find their way to it; 4 seconds by default, zero for never.
     ///
-    /// A broker does not tell that an exchange was deleted or a binding removed: so long a service may be deaf then.
+    /// A broker does not tell that an exchange was deleted or a binding removed: so long a service may be deaf then, and
+    /// longer where the broker is slow to answer, which is asked less often.
     public var topologyCheckInterval: Duration = .seconds(4)
     /// How long the broker lets a message unacknowledged before it closes the channel (RabbitMQ's `consumer_timeout`); half
     /// an hour by default, as RabbitMQ's, `nil` for ever.

@@ -3,9 +3,9 @@
     test_events.py FILE... [--partial] [--without TARGET] [--suites PATTERNS]
 
 Swift Testing reports success when tests were skipped, or when none was found: here both are failures. What failed is
-told again, since thousands of lines may stand between it and the end. With --partial
-(a filtered run) the targets are not compared; --without names one that is run by another script. --suites has regular
-expressions, separated by spaces: of each of them a test must have run.
+told again, since thousands of lines may stand between it and the end. With --partial (a filtered run) the targets are
+not compared; --without names one that is run by another script. --suites has regular expressions, separated by spaces:
+of each of them a test must have run.
 """
 
 import json
