@@ -18,27 +18,29 @@ extension FakeBroker.Peer {
     ///
     /// The closure is asked before each answer; where it says no, it has seen to an answer of its own.
     package func serve(answers: (_ channel: UInt16, _ id: UInt32, _ arguments: [UInt8]) throws -> Bool) throws {
-        var confirmed: [UInt16: UInt64] = [:]
         while true {
             let (channel, id, arguments) = try self.receiveMethod()
-            guard try answers(channel, id, arguments) else { continue }
-            func string(at start: Int) -> [UInt8] { Array(arguments[start...(start + Int(arguments[start]))]) }
-            let number = (class: UInt16(id >> 16), method: UInt16(id & 0xFFFF))
-            switch number {
-            case (10, 50), (20, 40), (85, 10), (40, 10), (50, 20), (60, 10):
-                if number == (85, 10) { confirmed[channel] = 0 }
-                try self.send(Wire.method(channel, number.class, number.method + 1))
-            case (20, 10), (50, 40): try self.send(Wire.method(channel, number.class, number.method + 1, Wire.long(0)))
-            case (50, 10): try self.send(Wire.method(channel, 50, 11, string(at: 2) + Wire.long(0) + Wire.long(0)))
-            case (60, 20):
-                try self.send(Wire.method(channel, 60, 21, string(at: 3 + Int(arguments[2]))))
-            case (60, 30): try self.send(Wire.method(channel, 60, 31, string(at: 0)))
-            case (60, 40):
-                guard let last = confirmed[channel] else { continue }
-                confirmed[channel] = last + 1
-                try self.send(Wire.method(channel, 60, 80, Wire.longLong(last + 1) + [0]))
-            default: continue
-            }
+            if try answers(channel, id, arguments) { try self.answer(channel, id, arguments) }
+        }
+    }
+
+    /// Answers one method as a real broker would.
+    package func answer(_ channel: UInt16, _ id: UInt32, _ arguments: [UInt8]) throws {
+        func string(at start: Int) -> [UInt8] { Array(arguments[start...(start + Int(arguments[start]))]) }
+        let number = (class: UInt16(id >> 16), method: UInt16(id & 0xFFFF))
+        switch number {
+        case (10, 50), (20, 40), (85, 10), (40, 10), (50, 20), (60, 10):
+            if number == (85, 10) { self.confirmed[channel] = 0 }
+            try self.send(Wire.method(channel, number.class, number.method + 1))
+        case (20, 10), (50, 40): try self.send(Wire.method(channel, number.class, number.method + 1, Wire.long(0)))
+        case (50, 10): try self.send(Wire.method(channel, 50, 11, string(at: 2) + Wire.long(0) + Wire.long(0)))
+        case (60, 20): try self.send(Wire.method(channel, 60, 21, string(at: 3 + Int(arguments[2]))))
+        case (60, 30): try self.send(Wire.method(channel, 60, 31, string(at: 0)))
+        case (60, 40):
+            guard let last = self.confirmed[channel] else { return }
+            self.confirmed[channel] = last + 1
+            try self.send(Wire.method(channel, 60, 80, Wire.longLong(last + 1) + [0]))
+        default: break
         }
     }
 }

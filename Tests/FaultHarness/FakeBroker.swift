@@ -13,6 +13,8 @@ package final class FakeBroker: Sendable {
     /// One connection of the client under test.
     package final class Peer {
         package let descriptor: Int32
+        /// The last confirmed message of each channel that confirms.
+        var confirmed: [UInt16: UInt64] = [:]
 
         init(_ descriptor: Int32) {
             self.descriptor = descriptor

@@ -120,6 +120,11 @@ private struct Workforce: Sendable {
         // The queues of fanouts and of questions are gone with their servers.
         for host in ["worker-1", "worker-\(self.count)"] {
             let control = Destination.server(host, topic: Target.topic("scale").control.topic, exchange: nil)
+            // The broker answers the end of a queue's last consumer before it deletes the queue.
+            let limit = ContinuousClock.now + .seconds(10)
+            while try await bench.client.status(of: control, deadline: nil) != nil, .now < limit {
+                try await Task.sleep(for: .milliseconds(20))
+            }
             #expect(try await bench.client.status(of: control, deadline: nil) == nil)
         }
     }

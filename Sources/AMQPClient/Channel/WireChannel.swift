@@ -7,7 +7,9 @@ final class WireChannel {
     let epoch: UInt64
     let owner: ChannelState
     /// Methods that wait for their answers, in the order in which they were sent.
-    var calls = Queue<PendingCall>()
+    private(set) var calls = Queue<PendingCall>()
+    /// Since when the broker owes nothing but the answer to the first of them.
+    private(set) var firstCallSince = ContinuousClock.now
     var assembler: ContentAssembler
     var acknowledgements = AcknowledgementTracker()
     /// Whether ``acknowledgements`` has something that the end of the batch must write.
@@ -31,6 +33,24 @@ final class WireChannel {
         self.epoch = epoch
         self.owner = owner
         self.assembler = ContentAssembler(maxBodySize: maxBodySize)
+    }
+
+    // MARK: Methods
+
+    func append(_ call: PendingCall) {
+        if self.calls.isEmpty { self.firstCallSince = .now }
+        self.calls.append(call)
+    }
+
+    /// Takes out the one that is answered.
+    func popCall() {
+        _ = self.calls.popFirst()
+        self.firstCallSince = .now
+    }
+
+    /// Takes all of them out, because none will be answered any more.
+    func drainCalls() -> [PendingCall] {
+        self.calls.drain()
     }
 
     // MARK: Confirms

@@ -3,16 +3,23 @@ import Logging
 /// Synchronous methods: sent at once, answered later. Nothing waits in the thread.
 extension AMQPConnection {
     /// Sends a method and waits for its answer.
+    ///
+    /// `repeatable`: whether it does no harm twice; then it may end with ``AMQPError/Code/channelReopened`` although the broker
+    /// has it.
     func call(
         _ method: OutboundMethod,
         on wire: WireChannel,
-        until deadline: ContinuousClock.Instant
+        until deadline: ContinuousClock.Instant,
+        repeatable: Bool = false
     ) async throws(AMQPError) -> InboundMethod {
-        let call = PendingCall(method, on: self.loop)
+        let call = PendingCall(method, isRepeatable: repeatable, on: self.loop)
+        // Nobody waits any more for what hung: its channel goes with it.
+        defer { if wire.isRetired { self.closeIfRetired(wire) } }
         return try await self.suspend(on: call, until: deadline) { () throws(AMQPError) in
-            guard let transport, !wire.isDefunct else { throw self.reopened(method.description) }
+            guard let transport, !wire.isDefunct, !wire.isRetired else { throw self.reopened(method.description) }
             try transport.append(method, on: wire.number)
-            wire.calls.append(call)
+            wire.append(call)
+            if wire.owner === self.operations { self.watchOperations() }
         }
     }
 
@@ -28,7 +35,7 @@ extension AMQPConnection {
         while true {
             let wire = try await self.wire(of: channel, until: deadline, for: method().description)
             do {
-                return (try await self.call(method(), on: wire, until: deadline), wire)
+                return (try await self.call(method(), on: wire, until: deadline, repeatable: repeatable), wire)
             } catch {
                 let isLost = error.code == .connectionLost || error.code == .connectionClosed
                 guard error.code == .channelReopened || (repeatable && isLost) else { throw error }
@@ -144,7 +151,7 @@ extension AMQPConnection {
         let call = PendingCall(.closeChannel(CloseReply(code: 200, text: "", methodID: 0)), on: self.loop)
         do {
             try transport.append(call.method, on: wire.number)
-            wire.calls.append(call)
+            wire.append(call)
         } catch {
             self.logger.error("channel.close cannot be sent", metadata: ["error": "\(error)"])
         }
@@ -160,7 +167,7 @@ extension AMQPConnection {
         }
         var culprit: String?
         // Every earlier method was answered, so the one that failed can only be the oldest.
-        for call in wire.calls.drain() {
+        for call in wire.drainCalls() {
             if culprit == nil, call.method.id == reply.methodID {
                 culprit = call.operation
                 call.fail(AMQPError.replied(reply, to: call.operation))
@@ -182,7 +189,9 @@ extension AMQPConnection {
                 self.requestQueue(consumer.record.queue)
             }
         }
-        if channel === self.operations {
+        if wire.isRetired {
+            // Another one has its place already.
+        } else if channel === self.operations {
             transport.probe = nil
             self.repairs.add(.operations)
         } else if !channel.isClosed, self.channels[channel.id] != nil {

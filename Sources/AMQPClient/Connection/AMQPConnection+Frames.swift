@@ -149,7 +149,7 @@ extension AMQPConnection {
         guard call.method.replyID == method.id else {
             throw FrameReader.violation("method \(method.id) is no answer to \(call.operation)")
         }
-        _ = wire.calls.popFirst()
+        wire.popCall()
         if let probe = transport.probe, probe.call === call {
             transport.probe = nil
             transport.hearsUpTo = probe.position
@@ -159,6 +159,7 @@ extension AMQPConnection {
             try transport.append(.cancel(tag: record.tag, noWait: true), on: wire.number)
         }
         call.finish(.success(method))
+        if wire.isRetired { self.closeIfRetired(wire) }
     }
 
     // MARK: Messages

@@ -74,7 +74,7 @@ extension AMQPConnection {
     private func probe(_ transport: Transport, now: ContinuousClock.Instant) {
         transport.lastProbe = now
         // One at a time: a later one must not put off the end of an earlier one.
-        guard self.blockedReason == nil, transport.probe == nil, let wire = self.operations.wire else { return }
+        guard self.blockedReason == nil, transport.probe == nil, let wire = self.wireOfOperations(on: transport) else { return }
         if let waiting = wire.calls.first {
             // Behind another method an answer would say nothing. That of the other says as much, but may take its time.
             let patience = transport.heartbeat + self.configuration.operationTimeout
@@ -87,12 +87,18 @@ extension AMQPConnection {
         } catch {
             return self.logger.error("the broker cannot be asked", metadata: ["error": "\(error)"])
         }
-        wire.calls.append(call)
+        wire.append(call)
         let position = transport.writer.appended
         // What was sent before it goes first.
         let unheard = Double(position - transport.hearsUpTo)
         let patience = min(.seconds(unheard / Self.slowestNetwork), self.configuration.operationTimeout)
         transport.probe = (call, position, now + transport.heartbeat + patience, transport.received)
+    }
+
+    /// The operations' channel, also one that is not open yet.
+    private func wireOfOperations(on transport: Transport) -> WireChannel? {
+        self.operations.wire
+            ?? transport.wires.values.first { $0.owner === self.operations && !$0.isRetired && !$0.isClosing }
     }
 
     /// The connection is there and nothing moves: another host, if there is one, may do better.

@@ -37,6 +37,7 @@ extension AMQPConnection {
     func closeIfRetired(_ wire: WireChannel) {
         guard wire.isRetired, !wire.isDefunct, !wire.isClosing else { return }
         guard wire.unconfirmed.requests.allSatisfy({ !$0.isPending }) else { return }
+        guard wire.calls.all.allSatisfy({ !$0.isPending }) else { return }
         self.closeWire(wire)
     }
 

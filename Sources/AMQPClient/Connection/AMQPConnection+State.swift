@@ -91,7 +91,7 @@ extension AMQPConnection {
         for consumer in wire.owner.consumers.values {
             consumer.isActive = false
         }
-        for call in wire.calls.drain() {
+        for call in wire.drainCalls() {
             var lost = error.during(call.operation)
             lost.outcomeIsUnknown = true
             call.fail(lost)

@@ -13,7 +13,7 @@ extension AMQPConnection {
             let isLimited = self.operations.wire == nil
             let due = self.repairs.due(withoutOperations: isLimited)
             if !due.isEmpty {
-                await self.repair(due)
+                await self.repair(self.limited(due))
                 continue
             }
             if let channel = self.renewals.popFirst() {
@@ -99,11 +99,26 @@ extension AMQPConnection {
     }
 
     /// Repairs items of one rank together, without waiting for each answer before the next is sent.
+    ///
+    /// What hangs is left to itself, and the next rank follows: it is not begun again before it has ended.
     private func repair(_ items: [RepairItem]) async {
-        await withTaskGroup(of: Void.self) { tasks in
-            for item in items {
-                tasks.addTask { await self.repair(item) }
+        for item in items {
+            self.repairs.begin(item)
+            // Not a task group, which would wait for what hangs. It ends at its deadline, or with the connection.
+            Task {
+                await self.repair(item)
+                self.repairs.end(item)
+                self.signalSupervisor()
             }
+        }
+        var left = items
+        var limit = ContinuousClock.now + Self.patience
+        let hanging = self.hangingWires.count
+        while !left.isEmpty, .now < limit, self.hangingWires.count <= hanging {
+            await self.pauseUntilSignal(or: limit)
+            let rest = left.filter(self.repairs.isBegun)
+            if rest.count < left.count { limit = .now + Self.patience }
+            left = rest
         }
     }
 
@@ -171,7 +186,7 @@ extension AMQPConnection {
             if self.remnants.remove(name) != nil {
                 // A peer may have made it anew meanwhile, and then consumes from it.
                 let method = OutboundMethod.deleteQueue(name, ifUnused: true, ifEmpty: false)
-                _ = try await self.callOperations(method, until: deadline)
+                _ = try await self.callOperations(method, until: deadline, repeatable: false)
             }
             let answer: InboundMethod
             do {
@@ -216,10 +231,11 @@ extension AMQPConnection {
     /// A method on the operations' channel as it is now: a repair must not wait for another repair.
     func callOperations(
         _ method: OutboundMethod,
-        until deadline: ContinuousClock.Instant
+        until deadline: ContinuousClock.Instant,
+        repeatable: Bool = true
     ) async throws(AMQPError) -> InboundMethod {
         guard let wire = self.operations.wire else { throw self.reopened(method.description) }
-        return try await self.call(method, on: wire, until: deadline)
+        return try await self.call(method, on: wire, until: deadline, repeatable: repeatable)
     }
 
     private func restoreConsumer(

@@ -66,6 +66,8 @@ public actor AMQPConnection {
     /// The connection's own task; ended and awaited by ``close()``.
     var supervisor: Task<Void, Never>?
     var heartbeatTimer: ActionTimer?
+    /// While something was asked on the operations' channel: due when it is looked whether that hangs.
+    var hangingTimer: ActionTimer?
     /// Due at the earliest deadline of a message that is not confirmed.
     var publishTimer: ActionTimer?
     /// While it runs, confirms may be left in the socket, so that many are read at once.

@@ -6,7 +6,7 @@ import Logging
 /// Exchanges and queues are asked for passively, so that what is missing shows; bindings, about which the protocol knows
 /// no question, are made again, which changes nothing where they are.
 extension AMQPConnection {
-    /// How long one round may take: what breaks meanwhile waits for its end.
+    /// How long one round may take, and none of its questions longer than ``patience``: what breaks meanwhile waits for its end.
     private static let limit = Duration.seconds(5)
 
     /// Has the next look be taken at once, because something of this broker was found missing elsewhere.
@@ -31,7 +31,7 @@ extension AMQPConnection {
         let transport = self.transport
         let deadline = min(self.operationDeadline, .now + Self.limit)
         while let item = self.audit.pending.popLast() {
-            guard let error = await self.ask(item, until: deadline) else { continue }
+            guard let error = await self.ask(item, until: min(deadline, .now + Self.patience)) else { continue }
             // What is lost with a connection is declared anyway on the next one.
             guard self.transport === transport, transport != nil, self.phase == .running else { return }
             if error.code == .notFound, self.isWanted(item) {

@@ -40,6 +40,8 @@ struct RepairQueue {
     private var schedules: [RepairItem: Schedule] = [:]
     /// When something was last repaired, and after how many attempts: breaking again at once is no fresh start.
     private var history: [RepairItem: Schedule] = [:]
+    /// What is being repaired: it is not begun a second time meanwhile.
+    private var begun: Set<RepairItem> = []
     private let backoff: AMQPConfiguration.Backoff
     private var generator = SystemRandomNumberGenerator()
 
@@ -65,16 +67,33 @@ struct RepairQueue {
         }
     }
 
+    mutating func begin(_ item: RepairItem) {
+        self.begun.insert(item)
+    }
+
+    /// Its repair is over, whatever came of it.
+    mutating func end(_ item: RepairItem) {
+        self.begun.remove(item)
+    }
+
+    func isBegun(_ item: RepairItem) -> Bool {
+        self.begun.contains(item)
+    }
+
     /// The items that are to be done next: those of the lowest rank whose time has come, and not too many at a time.
     func due(withoutOperations isLimited: Bool, now: ContinuousClock.Instant = .now) -> [RepairItem] {
-        let items = self.schedules.filter { $0.value.due <= now && !(isLimited && $0.key.needsOperations) }.keys
+        let items = self.schedules.filter { $0.value.due <= now && self.mayBegin($0.key, isLimited) }.keys
         guard let rank = items.lazy.map({ $0.rank }).min() else { return [] }
         return Array(items.lazy.filter { $0.rank == rank }.prefix(64))
     }
 
     /// When the next item is to be done.
     func nextDue(withoutOperations isLimited: Bool) -> ContinuousClock.Instant? {
-        self.schedules.lazy.filter { !(isLimited && $0.key.needsOperations) }.map { $0.value.due }.min()
+        self.schedules.lazy.filter { self.mayBegin($0.key, isLimited) }.map { $0.value.due }.min()
+    }
+
+    private func mayBegin(_ item: RepairItem, _ isLimited: Bool) -> Bool {
+        !self.begun.contains(item) && !(isLimited && item.needsOperations)
     }
 
     /// Takes note that an item is there again, and tries at once what failed last for the same reason.
