@@ -91,7 +91,9 @@ import Testing
         }
     }
 
-    @Test func `what a hanging operation holds up is done elsewhere, but nothing twice that would do harm`() async throws {
+    @Test func `what is behind an operation that hangs is done elsewhere, and what would do harm only once`()
+        async throws
+    {
         let seen = Collector<String>()
         let ended = Collector<String>()
         try await FakeBroker.with { peer, _ in

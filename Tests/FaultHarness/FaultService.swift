@@ -1,4 +1,5 @@
 import AMQPClient
+import Foundation
 import Logging
 package import Messaging
 package import MessagingRabbitMQ
@@ -249,7 +250,19 @@ package final class FaultService: Sendable {
             // What fails at once shall not be repeated in a tight loop.
             if error.rpcCode != .timeout { try await Task.sleep(for: .milliseconds(10)) }
         }
-        throw TooLate(description: "no answer within \(limit): \(last.map { "\($0)" } ?? "")")
+        throw TooLate(description: "no answer within \(limit): \(last.map { "\($0)" } ?? ""); \(self.circumstances)")
+    }
+
+    /// What tells a fault of the product from a machine that was busy: the connections, and how long processes had to wait.
+    private var circumstances: String {
+        let sides = [("client", self.clientTransport), ("server", self.serverTransport)].map { side, transport in
+            "\(side): \(transport.figures.connections.map { "\($0.name) \($0.state)" }.joined(separator: ", "))"
+        }
+        let pressure = ["cpu", "io"].map { kind in
+            let text = try? String(contentsOfFile: "/proc/pressure/\(kind)", encoding: .utf8)
+            return "\(kind) \(text?.split(separator: "\n").first ?? "not known")"
+        }
+        return (sides + pressure).joined(separator: "; ")
     }
 
     /// How long it takes from now on until the server says that it is ready.

@@ -55,7 +55,10 @@ extension AMQPConnection {
     }
 
     private func goRound(_ first: PendingCall, on wire: WireChannel, _ transport: Transport) {
-        self.logger.warning("AMQP operation hangs, the others go on without it", metadata: ["operation": "\(first.operation)"])
+        self.logger.warning(
+            "AMQP operation hangs, the others go on without it",
+            metadata: ["operation": "\(first.operation)"]
+        )
         wire.isRetired = true
         self.operations.wire = nil
         // The next question goes over the new channel.

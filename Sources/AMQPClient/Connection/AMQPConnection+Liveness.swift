@@ -74,7 +74,9 @@ extension AMQPConnection {
     private func probe(_ transport: Transport, now: ContinuousClock.Instant) {
         transport.lastProbe = now
         // One at a time: a later one must not put off the end of an earlier one.
-        guard self.blockedReason == nil, transport.probe == nil, let wire = self.wireOfOperations(on: transport) else { return }
+        guard self.blockedReason == nil, transport.probe == nil, let wire = self.wireOfOperations(on: transport) else {
+            return
+        }
         if let waiting = wire.calls.first {
             // Behind another method an answer would say nothing. That of the other says as much, but may take its time.
             let patience = transport.heartbeat + self.configuration.operationTimeout
