@@ -20,10 +20,6 @@ struct Holdings: CustomStringConvertible {
         self.descriptors = count
     }
 
-    init(of soak: Soak) throws {
-        self.init()
-    }
-
     var description: String {
         "\(self.residentBytes >> 20) MB, \(self.descriptors) descriptors, \(self.threads) threads"
     }
@@ -42,15 +38,16 @@ struct Holdings: CustomStringConvertible {
     }
 
     /// Compares the last third with the first: what leaks at each fault shows after some tens of them.
-    static func expectFlat(_ holdings: [Holdings], after minutes: Double) {
+    ///
+    /// - Parameters:
+    ///   - holdings: One for each fault.
+    ///   - process: Whose they are.
+    /// - Returns: Whether there were enough to judge.
+    @discardableResult
+    static func expectFlat(_ holdings: [Holdings], of process: String) -> Bool {
         let third = holdings.count / 3
-        guard third >= 3 else {
-            // A minute is enough to see that all works, five are enough to judge.
-            if minutes >= 5 {
-                Issue.record("\(holdings.count) faults in \(minutes) minutes are too few to judge what is held")
-            }
-            return
-        }
+        // A minute is enough to see that all works, five are enough to judge.
+        guard third >= 3 else { return false }
         // The first rounds fill caches and pools.
         let early = holdings[third..<(2 * third)]
         let late = holdings[(2 * third)...]
@@ -58,10 +55,11 @@ struct Holdings: CustomStringConvertible {
             part.map(value).sorted()[part.count / 2]
         }
         let memory = (median(early, \.residentBytes), median(late, \.residentBytes))
-        #expect(memory.1 < memory.0 + max(memory.0 / 10, 8 << 20), "memory grew from \(memory.0) to \(memory.1)")
+        #expect(memory.1 < memory.0 + max(memory.0 / 10, 8 << 20), "memory of \(process): \(memory)")
         let descriptors = (median(early, \.descriptors), median(late, \.descriptors))
-        #expect(descriptors.1 <= descriptors.0 + 2, "descriptors grew from \(descriptors.0) to \(descriptors.1)")
+        #expect(descriptors.1 <= descriptors.0 + 2, "descriptors of \(process): \(descriptors)")
         let threads = (median(early, \.threads), median(late, \.threads))
-        #expect(threads.1 <= threads.0 + 2, "threads grew from \(threads.0) to \(threads.1)")
+        #expect(threads.1 <= threads.0 + 2, "threads of \(process): \(threads)")
+        return true
     }
 }
