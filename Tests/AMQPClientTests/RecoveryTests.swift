@@ -1,4 +1,6 @@
 import AMQPClient
+import FaultHarness
+import Logging
 import TestSupport
 import Testing
 
@@ -60,6 +62,30 @@ import Testing
                 }
                 try await channel.publish(AMQPMessage("x"), exchange: "", routingKey: "work", mandatory: true)
                 try await received.wait(for: 1)
+            }
+        }
+    }
+
+    // Fault 3: the pauses of several connections must not add up to the longest of them.
+    @Test func `connections that wait for their next attempts come as soon as one of them has got in`() async throws {
+        try await withVirtualHost { url, _ in
+            try await FaultProxy.with(before: url) { proxy, url in
+                var configuration = try AMQPConfiguration(url: url)
+                configuration.backoff = .init(initial: .milliseconds(20), maximum: .seconds(15), multiplier: 1_000)
+                let arrivals = Collector<ContinuousClock.Instant>()
+                let connections = (0..<4).map { _ in AMQPConnection(configuration, logger: Logger(label: "test")) }
+                for connection in connections { try await connection.open() }
+                proxy.onForward { arrivals.add($0) }
+                proxy.admit(.reset)
+                let accepted = proxy.accepted
+                proxy.cut()
+                while proxy.accepted < accepted + 4 { try await Task.sleep(for: .milliseconds(5)) }
+                // Each is in a pause of anything up to fifteen seconds now, or soon.
+                try await Task.sleep(for: .milliseconds(200))
+                proxy.heal()
+                let times = try await arrivals.wait(for: 4, .seconds(30))
+                #expect(times[3] - times[0] < .seconds(1), "\(times.map { $0 - times[0] })")
+                for connection in connections { await connection.close() }
             }
         }
     }

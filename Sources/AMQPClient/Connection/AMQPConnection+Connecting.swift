@@ -39,7 +39,7 @@ extension AMQPConnection {
                 guard self.phase == .opening else { throw self.closedError("open") }
                 guard error.isRetriable, let deadline, .now < deadline else { throw error }
                 self.logger.info("AMQP broker not reachable yet", metadata: ["error": "\(error)"])
-                await self.pause(until: min(deadline, .now + self.nextBackoff()), unless: .opening)
+                await self.backOff(until: min(deadline, .now + self.nextBackoff()), unless: .opening)
                 guard self.phase == .opening else { throw self.closedError("open") }
                 guard .now < deadline else { throw error }
                 if Task.isCancelled {
@@ -71,6 +71,7 @@ extension AMQPConnection {
     func connectToAnyHost(until deadline: ContinuousClock.Instant?) async throws(AMQPError) {
         let hosts = self.configuration.hosts
         let phase = self.phase
+        self.attemptBegan = .now
         var failure: AMQPError?
         var others = (1..<hosts.count).map { (self.hostIndex + $0) % hosts.count }
         if self.configuration.hostOrder == .random {

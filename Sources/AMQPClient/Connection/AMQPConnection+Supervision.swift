@@ -59,13 +59,35 @@ extension AMQPConnection {
         }
     }
 
+    /// Sleeps after an attempt to connect has failed: until an instant, or until another connection with these hosts gets in.
+    ///
+    /// A broker that is there again is found by whoever comes first; the longest of many pauses would count otherwise.
+    func backOff(until deadline: ContinuousClock.Instant, unless phase: Phase) async {
+        let health = self.configuration.health
+        self.isBackedOff = !health.hasSucceeded(since: self.attemptBegan)
+        let listener = health.listen { [weak self, loop] in
+            loop.execute {
+                self?.assumeIsolated { connection in
+                    connection.isBackedOff = false
+                    connection.signalSupervisor()
+                }
+            }
+        }
+        defer { health.ignore(listener) }
+        while self.phase == phase, .now < deadline, self.isBackedOff, !Task.isCancelled {
+            await self.pauseUntilSignal(or: deadline)
+        }
+    }
+
     private func reconnect() async {
-        var pause = self.nextBackoff()
+        let pause = self.nextBackoff()
         if self.isFreshLoss {
             self.isFreshLoss = false
-            pause += self.configuration.reconnectDelay + self.configuration.reconnectSpread * Double.random(in: 0...1)
+            let spread = self.configuration.reconnectSpread * Double.random(in: 0...1)
+            await self.pause(until: .now + pause + self.configuration.reconnectDelay + spread, unless: .running)
+        } else {
+            await self.backOff(until: .now + pause, unless: .running)
         }
-        await self.pause(until: .now + pause, unless: .running)
         guard self.phase == .running else { return }
         do {
             try await self.connectToAnyHost(until: nil)

@@ -51,6 +51,10 @@ public actor AMQPConnection {
     /// The host that is tried first: the one that worked last.
     var hostIndex = 0
     var connectAttempt = 0
+    /// When the last round over the hosts began.
+    var attemptBegan = ContinuousClock.now
+    /// While it waits for the next round: cleared when another connection has got in.
+    var isBackedOff = false
     /// Rounds over all hosts in which none let us in, since one did.
     var failedRounds = 0
     /// Whether an established connection was lost since the last attempt.
