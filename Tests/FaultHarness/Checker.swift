@@ -62,7 +62,8 @@ package final class Checker: Sendable {
         var entries: [String: Entry] = [:]
         /// Whose end was seen and counted; their hashes suffice to recognise one that comes again.
         var done: Set<Int> = []
-        /// What was done, and where, with messages to a topic whose end was seen: another host may do it too, once.
+        /// What was done, and where, with messages whose end was seen, and which may be done elsewhere, or later, once: those to
+        /// a topic, and those that were not done before.
         var doneAtHosts: Set<Int> = []
         var counts = Counts()
         var failures: [String: Int] = [:]
@@ -141,25 +142,27 @@ package final class Checker: Sendable {
         }
     }
 
-    /// Forgets the messages of which nothing more can come but what would break a promise, so that long runs take no more memory
-    /// than short ones.
+    /// Forgets the messages that have kept their promises, so that long runs take no more memory than short ones; asked while
+    /// nothing is being sent.
+    ///
+    /// What was not done so far, because its sender was told that it failed, may be done later, once.
     package func forgetSettled() {
         self.state.withLock { state in
             for (id, entry) in state.entries {
                 let isDone =
                     switch entry.promise {
-                    // Without a reply it may still be executed, once.
                     case .call: !entry.executions.isEmpty
                     case .atLeastOnce: entry.isConfirmed && !entry.effects.isEmpty
                     case .atMostOnce: !entry.effects.isEmpty
                     }
-                guard isDone, entry.violations(id, patience: Self.patience).isEmpty else { continue }
+                guard isDone || entry.executions.isEmpty else { continue }
+                guard entry.violations(id, patience: Self.patience).isEmpty else { continue }
                 state.entries[id] = nil
                 state.done.insert(id.hashValue)
-                if entry.address == .topic {
+                if entry.address == .topic || !isDone {
                     for host in entry.executions.keys { state.doneAtHosts.insert("\(id) executed \(host)".hashValue) }
                     for host in entry.effects.keys { state.doneAtHosts.insert("\(id) effect \(host)".hashValue) }
-                    state.doneAtHosts.insert("\(id) topic".hashValue)
+                    state.doneAtHosts.insert("\(id) elsewhere".hashValue)
                 }
                 state.counts.add(entry)
             }
@@ -217,13 +220,13 @@ extension Checker.State {
     ///
     /// A confirm may come after the execution; a second execution or end must not.
     fileprivate mutating func happenedAgain(_ id: String, _ again: Checker.Entry) {
-        let isShared = self.doneAtHosts.contains("\(id) topic".hashValue)
+        let mayBeDone = self.doneAtHosts.contains("\(id) elsewhere".hashValue)
         var isBroken = !again.endings.isEmpty
         for host in again.executions.keys {
-            isBroken = !self.doneAtHosts.insert("\(id) executed \(host)".hashValue).inserted || !isShared || isBroken
+            isBroken = !self.doneAtHosts.insert("\(id) executed \(host)".hashValue).inserted || !mayBeDone || isBroken
         }
         for host in again.effects.keys {
-            isBroken = !self.doneAtHosts.insert("\(id) effect \(host)".hashValue).inserted || !isShared || isBroken
+            isBroken = !self.doneAtHosts.insert("\(id) effect \(host)".hashValue).inserted || !mayBeDone || isBroken
         }
         if isBroken { self.broken.append("\(id) was done again after its end") }
     }

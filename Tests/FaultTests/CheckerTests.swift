@@ -123,6 +123,20 @@ import Testing
         #expect(self.checker.violations.count == 1)
     }
 
+    @Test func `what had not been done when it was forgotten may be done later, once`() {
+        self.checker.offered("a", .call)
+        self.checker.ended("a", .deadline)
+        self.checker.offered("b", .atMostOnce)
+        self.checker.forgetSettled()
+        for id in ["a", "b"] { self.checker.executed(id) }
+        self.checker.effect("b")
+        #expect(self.checker.violations == [])
+        self.checker.executed("a")
+        #expect(self.checker.violations.count == 1)
+        self.checker.effect("b")
+        #expect(self.checker.violations.count == 2)
+    }
+
     @Test func `what nobody sent, and what is sent twice, is found`() {
         self.checker.executed("ghost")
         #expect(self.checker.violations == ["ghost was never sent, and was executed or ended all the same"])

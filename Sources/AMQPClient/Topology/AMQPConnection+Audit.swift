@@ -9,6 +9,9 @@ extension AMQPConnection {
     /// How long one round may take, and none of its questions longer than ``patience``: what breaks meanwhile waits for its end.
     private static let limit = Duration.seconds(5)
 
+    /// How long it is waited after a question that was not answered: what breaks while one is waited for waits as well.
+    private static let intervalsAfterTimeout = 3
+
     /// Has the next look be taken at once, because something of this broker was found missing elsewhere.
     package nonisolated func checkTopologySoon() {
         self.loop.execute {
@@ -20,32 +23,48 @@ extension AMQPConnection {
         }
     }
 
+    /// How many questions are asked before it is judged whether the broker is too slow for all of them: the quickest counts,
+    /// because one may be slow by chance.
+    private static let samples = 2
+
     /// Asks for one thing after the other; called by the supervisor alone.
     ///
     /// One after the other, because the threads of tasks may all be busy, and the supervisor must not wait for one. A refusal
     /// closes the operations' channel; the rest is asked when that is open again.
     func checkTopology() async {
-        let start = ContinuousClock.now
         self.audit.schedule()
         if self.audit.pending.isEmpty { self.audit.pending = self.audited }
+        let count = self.audit.pending.count
         let transport = self.transport
         let deadline = min(self.operationDeadline, .now + Self.limit)
+        var quickest = Duration.seconds(3_600)
+        var asked = 0
         while let item = self.audit.pending.popLast() {
-            guard let error = await self.ask(item, until: min(deadline, .now + Self.patience)) else { continue }
+            let start = ContinuousClock.now
+            let error = await self.ask(item, until: min(deadline, start + Self.patience))
             // What is lost with a connection is declared anyway on the next one.
             guard self.transport === transport, transport != nil, self.phase == .running else { return }
-            if error.code == .notFound, self.isWanted(item) {
-                return self.found(missing: error)
-            }
-            self.logger.info("AMQP topology cannot be checked", metadata: ["item": "\(item)", "error": "\(error)"])
-            if error.code == .timeout {
+            if let error { return self.answered(error, to: item) }
+            quickest = min(quickest, .now - start)
+            asked += 1
+            if asked == Self.samples, !self.audit.allowsRound(of: count, taking: quickest) {
                 self.audit.pending = []
-                self.audit.schedule(after: .now - start)
+                return
             }
-            if !self.audit.pending.isEmpty { self.audit.due = .now }
-            return
         }
-        self.audit.schedule(after: .now - start)
+        self.audit.finishRound()
+    }
+
+    private func answered(_ error: AMQPError, to item: RepairItem) {
+        if error.code == .notFound, self.isWanted(item) {
+            return self.found(missing: error)
+        }
+        self.logger.info("AMQP topology cannot be checked", metadata: ["item": "\(item)", "error": "\(error)"])
+        if error.code == .timeout {
+            self.audit.pending = []
+            self.audit.schedule(after: Self.intervalsAfterTimeout)
+        }
+        if !self.audit.pending.isEmpty { self.audit.due = .now }
     }
 
     /// The bindings of the queues that are consumed here, these queues, and what they are bound to.
