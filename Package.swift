@@ -79,7 +79,10 @@ let package = Package(
         ),
         .testTarget(
             name: "AMQPClientTests",
-            dependencies: ["AMQPClient", "FaultHarness", "TestSupport", logging],
+            dependencies: [
+                "AMQPClient", "FaultHarness", "TestSupport", logging,
+                .product(name: "InMemoryLogging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .target(name: "Messaging", dependencies: [logging, tracing], swiftSettings: settings),

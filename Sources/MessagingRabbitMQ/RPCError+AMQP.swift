@@ -13,6 +13,8 @@ extension RPCError {
             case .blocked: .blocked
             case .unroutable: .noSuchServer
             case .messageTooLarge: .tooLarge
+            // Its `max_message_size`; the reason stands in the text alone.
+            case .preconditionFailed where error.replyText?.contains("larger than") == true: .tooLarge
             case .closed: .closed
             case .invalidArgument: .invalidTarget
             case .invalidConfiguration: .misconfigured

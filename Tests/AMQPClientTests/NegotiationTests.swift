@@ -87,6 +87,22 @@ import Testing
         #expect(tuned.frameMax == agreed)
     }
 
+    // 65,535 channels are what the protocol's numbers allow, and zero is no limit.
+    @Test(arguments: [
+        (ours: 2_047, theirs: 0, agreed: 2_047), (ours: 2_047, theirs: 3, agreed: 3),
+        (ours: 100, theirs: 65_535, agreed: 100),
+    ])
+    func `wire contract 2.1: the smaller number of channels is agreed to, and none is no limit`(
+        ours: Int,
+        theirs: Int,
+        agreed: Int
+    ) async throws {
+        let tuned = try await self.tuneOK(channelMax: UInt16(theirs), frameMax: 0, heartbeat: 0) {
+            $0.channelMax = ours
+        }
+        #expect(tuned.channelMax == agreed)
+    }
+
     @Test(arguments: [
         (ours: Duration.milliseconds(1), theirs: 60, agreed: 1), (.milliseconds(999), 0, 1),
         (.milliseconds(1_001), 0, 2),
@@ -126,14 +142,15 @@ import Testing
 
     /// What the client answers to connection.tune.
     private func tuneOK(
+        channelMax: UInt16 = 0,
         frameMax: UInt32,
         heartbeat: UInt16,
         _ configure: (inout AMQPConfiguration) -> Void
-    ) async throws -> (frameMax: Int, heartbeat: Int) {
+    ) async throws -> (channelMax: Int, frameMax: Int, heartbeat: Int) {
         let seen = Collector<[UInt8]>()
         return try await FakeBroker.with { peer, _ in
             try peer.start()
-            try peer.tune(frameMax: frameMax, heartbeat: heartbeat)
+            try peer.tune(channelMax: channelMax, frameMax: frameMax, heartbeat: heartbeat)
             seen.add(try peer.receiveMethod().arguments)
             _ = try peer.receiveMethod()
             try peer.send(Wire.method(0, 10, 41, [0]))
@@ -142,7 +159,7 @@ import Testing
             try await withConnection(url: url, configure) { _ in }
             let arguments = try await seen.wait(for: 1)[0]
             func number(_ range: Range<Int>) -> Int { arguments[range].reduce(0) { $0 << 8 | Int($1) } }
-            return (number(2..<6), number(6..<8))
+            return (number(0..<2), number(2..<6), number(6..<8))
         }
     }
 

@@ -1,6 +1,7 @@
 import AMQPClient
 import FaultHarness
 import Glibc
+import InMemoryLogging
 import Logging
 import TestSupport
 import Testing
@@ -417,6 +418,33 @@ import Testing
                 // Its own pause would be three seconds, give or take.
                 #expect(restored - there < .milliseconds(500), "bound \(restored - there) after its exchange was there")
             }
+        }
+    }
+
+    // Fault 1.
+    @Test func `attempts at a broker that is not there are spread below the longest pause, and told once`() async throws
+    {
+        let attempts = Collector<ContinuousClock.Instant>()
+        try await FakeBroker.with { _, _ in
+            attempts.add(.now)
+            throw FakeBroker.Gone()
+        } _: { _, url in
+            var configuration = try AMQPConfiguration(url: url)
+            configuration.backoff = .init(initial: .milliseconds(50), maximum: .milliseconds(800))
+            let logs = InMemoryLogHandler()
+            let connection = AMQPConnection(configuration, logger: Logger(label: "early") { _ in logs })
+            let error = try await failure { try await connection.open(timeout: .seconds(8)) }
+            #expect(error.isRetriable)
+            await connection.close()
+            let times = attempts.all
+            let pauses = zip(times, times.dropFirst()).map { $1 - $0 }
+            // The fifth and all later ones are anything from a tenth of the longest up to that.
+            let later = pauses.dropFirst(4)
+            #expect(later.count >= 6 && later.count <= 100, "\(pauses)")
+            #expect(later.allSatisfy { $0 >= .milliseconds(80) }, "\(pauses)")
+            #expect(later.max() ?? .zero <= .milliseconds(800) + .seconds(1), "\(pauses)")
+            #expect((later.max() ?? .zero) - (later.min() ?? .zero) > .milliseconds(100), "no jitter: \(pauses)")
+            #expect(logs.entries.filter { "\($0.message)".contains("not reachable") }.count == 1, "\(logs.entries)")
         }
     }
 

@@ -18,13 +18,36 @@ import Testing
         timeLimit: .seconds(60)
     )
 
-    @Test func `fault 24: while the broker is out of memory work goes on, and senders are told at their deadlines`()
-        async throws
-    {
+    /// What raises an alarm of a broker, and ends it again.
+    struct Alarm: Sendable, CustomTestStringConvertible {
+        let resource: String
+        let raise: [String]
+        let end: [String]
+
+        var testDescription: String { self.resource }
+
+        static let all = [
+            Alarm(
+                resource: "memory",
+                raise: ["set_vm_memory_high_watermark", "absolute", "1"],
+                end: ["set_vm_memory_high_watermark", "0.6"]
+            ),
+            Alarm(
+                resource: "disk",
+                raise: ["set_disk_free_limit", "1000000GB"],
+                end: ["set_disk_free_limit", "50MB"]
+            ),
+        ]
+    }
+
+    @Test(arguments: Alarm.all)
+    func `fault 24: while memory or disk is short work goes on, and senders are told at their deadlines`(
+        alarm: Alarm
+    ) async throws {
         try await PrivateNode.with { node in
             try await FaultService.with(try node.url) { service in
                 _ = try await service.untilAnswered()
-                try await node.control("set_vm_memory_high_watermark", "absolute", "1")
+                try await node.control(alarm.raise)
                 // A broker says it to those who send, and only then.
                 try await service.until(within: .seconds(20), "blocked") {
                     await service.cast(timeout: .milliseconds(500))
@@ -35,7 +58,7 @@ import Testing
                 #expect(publishing?.state == .blocked)
                 #expect(publishing?.blocks == 1)
                 #expect(
-                    "\(service.clientTransport.readiness)".contains("memory"),
+                    "\(service.clientTransport.readiness)".contains(alarm.resource),
                     "\(service.clientTransport.readiness)"
                 )
 
@@ -46,13 +69,13 @@ import Testing
                     let error = await send()
                     let waited = ContinuousClock.now - start
                     #expect(error?.rpcCode == .blocked, "\(String(describing: error))")
-                    #expect("\(String(describing: error))".contains("memory"))
+                    #expect("\(String(describing: error))".contains(alarm.resource))
                     #expect(waited >= .milliseconds(900) && waited < .seconds(2), "\(waited)")
                 }
                 // It waits for longer than the alarm lasts.
                 let patient = Task { await service.call(timeout: .seconds(20)) }
                 try await Task.sleep(for: .milliseconds(500))
-                try await node.control("set_vm_memory_high_watermark", "0.6")
+                try await node.control(alarm.end)
                 let ended = ContinuousClock.now
                 #expect(await patient.value == nil)
                 _ = try await service.untilAnswered(within: .seconds(5))

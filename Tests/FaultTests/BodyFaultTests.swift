@@ -58,6 +58,33 @@ import Testing
         }
     }
 
+    @Test func `fault 30: what is above the broker's own limit is refused for that reason, once, and the rest goes on`()
+        async throws
+    {
+        try await PrivateNode.with { node in
+            try await node.control("eval", "application:set_env(rabbit, max_message_size, 1048576).")
+            try await FaultProxy.with(before: node.url) { proxy, url in
+                try await FaultService.with(url) { service in
+                    try await service.untilAnswered()
+                    let before = proxy.bytes(.toBroker)
+                    let large = FaultService.Item(String(repeating: "x", count: 2 << 20))
+                    for method in [FaultService.once, FaultService.surely] {
+                        let error = await #expect(throws: RPCError.self) {
+                            try await service.client.prepare { $0.timeout = .seconds(10) }.cast(method, large)
+                        }
+                        #expect(error?.code == .tooLarge, "\(error as Any)")
+                        #expect(error?.message.contains("1048576") == true, "\(error as Any)")
+                        // Over a new channel.
+                        #expect(await service.call() == nil)
+                    }
+                    // Each was sent once: a repetition would end in the same way.
+                    #expect(proxy.bytes(.toBroker) - before < 5 << 20)
+                    #expect(service.clientTransport.readiness.isReady)
+                }
+            }
+        }
+    }
+
     @Test func `fault 30: a request above the server's limit costs it nothing, and the next one is served`()
         async throws
     {

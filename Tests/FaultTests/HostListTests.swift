@@ -71,6 +71,23 @@ import Testing
         }
     }
 
+    @Test func `fault 12: a host whose name means nothing costs little, and the next one is used`() async throws {
+        try await self.withHosts { url, proxies in
+            let (scheme, rest) = ("rabbit://", url.dropFirst("rabbit://".count))
+            let named = "\(scheme)guest:guest@no-such-host.invalid:5672,\(rest)"
+            let started = ContinuousClock.now
+            try await FaultService.with(named, configure: { $0.connection.hostOrder = .asGiven }) { service in
+                // A resolver that knows nothing may take its time: as long as a host that says nothing.
+                #expect(.now - started < .seconds(4))
+                FaultFigures.record(fault: 12, "serving past a name that means nothing", .now - started)
+                try await service.untilAnswered(within: .seconds(5))
+                #expect(self.use(of: proxies) == [5, 0, 0])
+                try await service.untilSettled()
+                #expect(service.checker.violations == [])
+            }
+        }
+    }
+
     @Test func `fault 12: a host that goes silent is left for one that speaks, and not asked again first`() async throws
     {
         try await self.withHosts { url, proxies in

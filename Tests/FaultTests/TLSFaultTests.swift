@@ -77,6 +77,21 @@ import Testing
         #expect(first.all.count > 1 && first.all.allSatisfy { $0 == 22 }, "\(first.all)")
     }
 
+    @Test func `fault 14: who speaks plain to a port of TLS is told so, and sends no password`() async throws {
+        let port = try #require(URLComponents(string: ProcessInfo.processInfo.environment["AMQPS_URL"] ?? "")?.port)
+        try await FaultProxy.with(to: "127.0.0.1", port: port) { proxy in
+            let transport = RabbitMQTransport(
+                try RabbitMQConfiguration(url: "rabbit://guest:secret@127.0.0.1:\(proxy.port)/")
+            )
+            let error = await #expect(throws: RPCError.self) { try await transport.open(timeout: .seconds(2)) }
+            #expect(error?.code == .unreachable && "\(error as Any)".contains("TLS"), "\(error as Any)")
+            #expect(error.map { !"\($0)".contains("secret") } == true)
+            // The header of AMQP at each attempt, and nothing else.
+            #expect(proxy.accepted > 0 && proxy.bytes(.toBroker) == 8 * proxy.accepted)
+            await transport.close()
+        }
+    }
+
     @Test func `faults 6 and 10: over TLS a broker that takes nothing holds up nobody else, and is noticed`()
         async throws
     {

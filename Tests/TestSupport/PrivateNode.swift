@@ -91,6 +91,11 @@ public struct PrivateNode: Sendable {
 
     /// Runs `rabbitmqctl` against the node.
     public func control(_ arguments: String...) async throws {
+        try await self.control(arguments)
+    }
+
+    /// Runs rabbitmqctl against the node.
+    public func control(_ arguments: [String]) async throws {
         _ = try await Self.script(["ctl", self.directory, "--"] + arguments)
     }
 

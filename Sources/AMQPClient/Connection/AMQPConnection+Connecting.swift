@@ -32,13 +32,17 @@ extension AMQPConnection {
     /// The first connection: rounds over the hosts until one answers, the time is over, or a repetition cannot help.
     func connectFirst(until deadline: ContinuousClock.Instant?) async throws(AMQPError) {
         self.connectAttempt = 0
+        var told: AMQPError.Code?
         while true {
             do {
                 return try await self.connectToAnyHost(until: deadline)
             } catch {
                 guard self.phase == .opening else { throw self.closedError("open") }
                 guard error.isRetriable, let deadline, .now < deadline else { throw error }
-                self.logger.info("AMQP broker not reachable yet", metadata: ["error": "\(error)"])
+                // Once for each reason: a service may wait for days.
+                let level: Logger.Level = told == error.code ? .debug : .info
+                told = error.code
+                self.logger.log(level: level, "AMQP broker not reachable yet", metadata: ["error": "\(error)"])
                 await self.backOff(until: min(deadline, .now + self.nextBackoff()), unless: .opening)
                 guard self.phase == .opening else { throw self.closedError("open") }
                 guard .now < deadline else { throw error }
@@ -174,7 +178,17 @@ extension AMQPConnection {
         _ host: AMQPConfiguration.Host,
         until deadline: ContinuousClock.Instant
     ) async throws(AMQPError) {
-        let start = try await self.nextAnswer(of: transport, until: deadline)
+        let start: InboundMethod
+        do {
+            start = try await self.nextAnswer(of: transport, until: deadline)
+        } catch {
+            var error = error
+            // RabbitMQ's ports for TLS close without a word when they are spoken to plainly.
+            if self.configuration.tls == nil, transport.received == 0, error.code == .connectionLost {
+                error.message += " before it said anything; a port for TLS does that to a plain connection"
+            }
+            throw error
+        }
         guard case .start(let mechanisms, let properties) = start.arguments else { throw self.unexpected(start) }
         let mechanism = try self.configuration.mechanism.chosen(from: mechanisms)
         try transport.append(
