@@ -58,6 +58,8 @@ final class RabbitMQListener: Listener {
             }.get()
         } catch {
             await channel.close()
+            // The next listener may have other ones.
+            for queue in queues { await channel.forgetQueue(queue.name) }
             await unpacker.close()
             throw error
         }

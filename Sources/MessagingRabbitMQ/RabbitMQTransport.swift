@@ -394,8 +394,9 @@ public final class RabbitMQTransport: Transport {
                 logger.info("reply queue was taken away", metadata: ["reason": "\(cancellation)"])
             }
         } catch {
-            // The next call tries again on the same connection.
+            // The next call tries again on the same connection, and with another name.
             await channel.close()
+            await channel.forgetQueue(queue.name)
             throw error
         }
         return ReplyQueue(name: queue.name, channel: channel, unpacker: unpacker, lease: lease)

@@ -4,6 +4,33 @@ import Testing
 @testable import AMQPClient
 
 @Suite struct AcknowledgementTrackerTests {
+    @Test func `what is settled behind a delivery that is not takes no memory, and is acknowledged once`() throws {
+        var tracker = AcknowledgementTracker()
+        for tag in UInt64(1)...100_000 {
+            try tracker.delivered(tag, needsAcknowledgement: true)
+            // The first of all hangs, and some others.
+            if tag % 1_000 == 1 { continue }
+            let isOutstanding = tracker.acknowledge(tag)
+            let taken = tracker.take()
+            #expect(isOutstanding && taken.count == 1 && taken[0].tag == tag && !taken[0].multiple)
+        }
+        #expect(tracker.size <= 4_096)
+        #expect(tracker.outstanding == 100)
+        let isRepeated = tracker.acknowledge(500)
+        #expect(!isRepeated)
+        for tag in [50_001, 1] as [UInt64] {
+            let isOutstanding = tracker.acknowledge(tag)
+            let taken = tracker.take()
+            #expect(isOutstanding && taken.map(\.tag) == [tag])
+        }
+        do throws(AMQPError) {
+            try tracker.delivered(99_999, needsAcknowledgement: true)
+            Issue.record("a tag may come twice")
+        } catch {
+            #expect(error.message.contains("follows 100000"), "\(error)")
+        }
+    }
+
     private func tracker(_ count: UInt64) throws -> AcknowledgementTracker {
         var tracker = AcknowledgementTracker()
         for tag in 1...count {

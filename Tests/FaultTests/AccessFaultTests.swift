@@ -140,6 +140,46 @@ import Testing
         }
     }
 
+    @Test func `fault 13: a queue that may be declared and not consumed is not declared anew for ever`() async throws {
+        let declared = Collector<String>()
+        let consumed = Collector<Int>()
+        try await FakeBroker.with { peer, number in
+            try peer.logIn()
+            try peer.serve(answers: { channel, id, arguments in
+                if id == 0x0032_000A {
+                    let name = String(decoding: arguments[3...].prefix(Int(arguments[2])), as: UTF8.self)
+                    if number > 1 { declared.add(name) }
+                }
+                guard id == 0x003C_0014 else { return true }
+                consumed.add(number)
+                switch consumed.all.count {
+                case 1...2:
+                    let text = "ACCESS_REFUSED - read access refused"
+                    let reply = Wire.short(403) + Wire.shortString(text) + Wire.short(60) + Wire.short(20)
+                    try peer.send(Wire.method(channel, 20, 40, reply))
+                    return false
+                case 3:
+                    // The third attempt succeeds, and the connection is lost.
+                    try peer.answer(channel, id, arguments)
+                    throw FakeBroker.Gone()
+                default: return true
+                }
+            })
+        } _: { _, url in
+            let transport = RabbitMQTransport(try FaultService.configuration("rabbit" + url.dropFirst("amqp".count)))
+            for _ in 1...2 {
+                await #expect(throws: RPCError.self) {
+                    _ = try await transport.openReplyQueue(deadline: .now + .seconds(10))
+                }
+            }
+            let queue = try await transport.openReplyQueue(deadline: .now + .seconds(10))
+            try await consumed.wait(for: 4, .seconds(20))
+            // Asked for by name before it is consumed.
+            #expect(Set(declared.all) == [queue], "\(declared.all)")
+            await transport.close()
+        }
+    }
+
     @Test func `fault 13: at the start, what the broker refuses is a typed error at once`() async throws {
         let broker = try TestBroker()
         try await broker.withVirtualHost { name in

@@ -138,6 +138,11 @@ extension AMQPChannel {
         try await self.connection.deleteQueue(name, ifUnused: ifUnused, ifEmpty: ifEmpty)
     }
 
+    /// Forgets a queue, unless somebody consumes it on this connection: the broker keeps it, and it is not declared anew.
+    package func forgetQueue(_ name: String) async {
+        await self.connection.forgetQueue(name)
+    }
+
     /// Removes the messages that are ready for delivery.
     ///
     /// - Returns: Their number.

@@ -17,6 +17,12 @@ struct AcknowledgementTracker {
     private var entries: [Entry] = []
     private var head = 0
     private var pending: [UInt64] = []
+    /// At how many entries those that are settled are taken out from between the others.
+    private var nextSweep = Self.smallestSweep
+    private static let smallestSweep = 4_096
+
+    /// How many entries it has, settled ones among them.
+    var size: Int { self.entries.count }
 
     /// Deliveries that nobody has settled.
     var outstanding: Int { self.entries[self.head...].count { $0.mark == .outstanding } }
@@ -87,7 +93,7 @@ struct AcknowledgementTracker {
             }
             self.head += 1
         }
-        self.compact()
+        defer { self.compact() }
         var acknowledgements: [(tag: UInt64, multiple: Bool)] = []
         if let cumulative {
             acknowledgements.append((cumulative, combined > 1))
@@ -120,7 +126,21 @@ struct AcknowledgementTracker {
         } else if self.head > 512, self.head > self.entries.count / 2 {
             self.entries.removeFirst(self.head)
             self.head = 0
+        } else if self.entries.count >= self.nextSweep {
+            self.sweep()
         }
+    }
+
+    /// Behind a delivery that is not settled for hours all later ones would be kept.
+    private mutating func sweep() {
+        let last = self.entries.count - 1
+        var kept: [Entry] = []
+        for index in self.head...last where self.entries[index].mark != .settled || index == last {
+            kept.append(self.entries[index])
+        }
+        self.entries = kept
+        self.head = 0
+        self.nextSweep = max(Self.smallestSweep, 2 * kept.count)
     }
 
     private func index(of tag: UInt64) -> Int? {

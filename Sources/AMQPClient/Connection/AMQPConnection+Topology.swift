@@ -81,6 +81,15 @@ extension AMQPConnection {
         return self.count(in: answer)
     }
 
+    /// Forgets a queue, unless somebody consumes it here: the broker keeps it, and it is not declared anew.
+    func forgetQueue(_ name: String) {
+        let name = self.topology.currentName(name)
+        let consumers = self.channels.values.lazy.flatMap(\.consumers.values)
+        guard !consumers.contains(where: { $0.record.queue == name }) else { return }
+        self.topology.removeQueue(name)
+        self.repairs.forget(.queue(name))
+    }
+
     private func count(in answer: InboundMethod) -> Int {
         if case .messageCount(let count) = answer.arguments { count } else { 0 }
     }
