@@ -9,7 +9,9 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct AuditTests {
     @Test func `a slow broker is asked all questions the more rarely, a quick one at each look`() {
         let start = ContinuousClock.now
-        var audit = Audit(every: .seconds(4), now: start)
+        var audit = Audit(every: .seconds(4))
+        #expect(audit.allowsRound(of: 1_000, taking: .seconds(2), now: start))
+        audit.finishRound(now: start)
         #expect(audit.allowsRound(of: 10, taking: .milliseconds(20), now: start))
         // Ten questions of a tenth of a second: 20 times one second.
         #expect(!audit.allowsRound(of: 10, taking: .milliseconds(100), now: start + .seconds(14)))

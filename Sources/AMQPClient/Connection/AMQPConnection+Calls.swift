@@ -81,8 +81,12 @@ extension AMQPConnection {
 
     /// Opens a channel on the wire and sets it up as the program wants it.
     ///
-    /// Called by the supervisor alone.
-    func openWire(of channel: ChannelState, until deadline: ContinuousClock.Instant) async throws(AMQPError) {
+    /// `isWanted`: whether it is still needed when it is open.
+    func openWire(
+        of channel: ChannelState,
+        until deadline: ContinuousClock.Instant,
+        isWanted: () -> Bool = { true }
+    ) async throws(AMQPError) {
         guard let transport else { throw self.reopened("channel.open") }
         guard let number = (1...transport.channelMax).first(where: { transport.wires[UInt16($0)] == nil }) else {
             throw AMQPError(
@@ -112,7 +116,7 @@ extension AMQPConnection {
                 _ = try await self.call(.selectConfirms, on: wire, until: deadline)
                 wire.isConfirming = true
             }
-            guard !wire.isDefunct, !channel.isClosed else { throw self.reopened("channel.open") }
+            guard !wire.isDefunct, !channel.isClosed, isWanted() else { throw self.reopened("channel.open") }
         } catch {
             self.closeWire(wire)
             throw error

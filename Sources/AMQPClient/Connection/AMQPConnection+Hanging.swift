@@ -7,7 +7,7 @@ import Logging
 /// everything else goes on over another one, and what hangs keeps its own.
 extension AMQPConnection {
     /// How long an operation holds up the others.
-    static let patience = Duration.seconds(2)
+    static let patience = Duration.seconds(3)
     /// How many may hang at the same time before the others wait after all: a broker that is slow at everything is not to be
     /// asked for the same on ever more channels.
     private static let hangingLimit = 8
@@ -28,7 +28,7 @@ extension AMQPConnection {
 
     private func lookForHanging() {
         self.hangingTimer = nil
-        guard let wire = self.operations.wire, let first = wire.calls.first, let transport else { return }
+        guard let wire = self.operations.wire, let first = wire.calls.first else { return }
         let limit = wire.firstCallSince + Self.patience
         guard limit <= .now else { return self.lookAgain(at: limit) }
         // A blocked broker reads nothing, and one that does not answer the question whether it hears us hears nothing more on
@@ -36,7 +36,8 @@ extension AMQPConnection {
         guard self.blockedReason == nil, self.hangingWires.count < Self.hangingLimit, !Self.isProbe(first) else {
             return self.lookAgain(at: .now + Self.patience)
         }
-        self.goRound(first, on: wire, transport)
+        // Not a task group: nobody waits for it, and it ends at its deadline or with the connection.
+        Task { await self.goRound(first, on: wire) }
     }
 
     /// The channels that were gone round, until the broker has closed them.
@@ -54,17 +55,26 @@ extension AMQPConnection {
         if case .setPrefetch = call.method { true } else { false }
     }
 
-    private func goRound(_ first: PendingCall, on wire: WireChannel, _ transport: Transport) {
+    /// Goes on over another channel, once that is open: where it does not come either, or the answer comes first, the broker is
+    /// busy, and would have more to do if it were asked again.
+    private func goRound(_ first: PendingCall, on wire: WireChannel) async {
+        do {
+            try await self.openWire(of: self.operations, until: self.operationDeadline) {
+                self.operations.wire === wire && wire.calls.first === first
+            }
+        } catch {
+            return self.watchOperations()
+        }
         self.logger.warning(
             "AMQP operation hangs, the others go on without it",
             metadata: ["operation": "\(first.operation)"]
         )
         wire.isRetired = true
-        self.operations.wire = nil
         // The next question goes over the new channel.
-        if let probe = transport.probe, wire.calls.all.contains(where: { $0 === probe.call }) { transport.probe = nil }
-        self.repairs.add(.operations)
-        // What would do harm if it were done twice waits here.
+        if let probe = self.transport?.probe, wire.calls.all.contains(where: { $0 === probe.call }) {
+            self.transport?.probe = nil
+        }
+        // What would do harm if it were done twice waits there.
         for call in wire.calls.all.dropFirst() where call.isRepeatable {
             call.fail(self.reopened(call.operation))
         }

@@ -102,8 +102,7 @@ extension AMQPConnection {
     /// A new connection knows nothing: everything that was declared is due.
     func requestEverything() {
         self.remnants = []
-        self.audit.pending = []
-        self.audit.schedule()
+        self.audit.begin()
         self.repairs.add(.operations)
         for name in self.topology.exchanges.keys {
             self.repairs.add(.exchange(name))
@@ -122,26 +121,26 @@ extension AMQPConnection {
 
     /// Repairs items of one rank together, without waiting for each answer before the next is sent.
     ///
-    /// What hangs is left to itself, and the next rank follows: it is not begun again before it has ended.
+    /// What hangs is left to itself, and the next rank follows: it is not begun again before it has ended. A declaration hangs
+    /// when it was gone round, and is waited for before that, because others need what it declares.
     private func repair(_ items: [RepairItem]) async {
+        self.batch = Set(items)
         for item in items {
             self.repairs.begin(item)
             // Not a task group, which would wait for what hangs. It ends at its deadline, or with the connection.
             Task {
                 await self.repair(item)
                 self.repairs.end(item)
-                self.signalSupervisor()
+                let isOfBatch = self.batch.remove(item) != nil
+                if !isOfBatch || self.batch.isEmpty { self.signalSupervisor() }
             }
         }
-        var left = items
-        var limit = ContinuousClock.now + Self.patience
         let hanging = self.hangingWires.count
-        while !left.isEmpty, .now < limit, self.hangingWires.count <= hanging {
+        let limit = items.contains(where: \.isDeclaration) ? self.operationDeadline : .now + Self.patience
+        while !self.batch.isEmpty, .now < limit, self.hangingWires.count <= hanging {
             await self.pauseUntilSignal(or: limit)
-            let rest = left.filter(self.repairs.isBegun)
-            if rest.count < left.count { limit = .now + Self.patience }
-            left = rest
         }
+        self.batch = []
     }
 
     private func repair(_ item: RepairItem) async {
@@ -154,7 +153,7 @@ extension AMQPConnection {
         }
         do {
             try await self.restore(item)
-            if self.repairs.succeeded(item) { self.hastenDependents(of: item) }
+            if self.repairs.succeeded(item) || !self.hangingWires.isEmpty { self.hastenDependents(of: item) }
         } catch {
             // After a loss everything is due anew on the next connection.
             guard self.transport === transport, transport != nil, self.phase == .running else { return }
@@ -227,6 +226,7 @@ extension AMQPConnection {
             }
         case .binding(let binding):
             guard self.topology.bindings.contains(binding) else { return }
+            for end in self.ends(of: binding) { try self.requireDeclared(end, for: "queue.bind") }
             _ = try await self.callOperations(.bind(binding), until: deadline)
         case .channel(let id):
             guard let channel = self.channels[id], channel.wire == nil else { return }
@@ -234,6 +234,13 @@ extension AMQPConnection {
         case .consumer(let id, let tag):
             try await self.restoreConsumer(tag, of: id, until: deadline)
         }
+    }
+
+    /// What needs something whose declaration hangs is tried when that is there: the broker would close the channel for it.
+    private func requireDeclared(_ item: RepairItem, for operation: String) throws(AMQPError) {
+        guard self.repairs.isBegun(item) else { return }
+        let message = "the declaration of what it needs has no answer yet"
+        throw AMQPError(.notFound, operation: operation, message: message, isRetriable: true)
     }
 
     /// Whether a peer made it with the other durability meanwhile: then the next attempt asks for that.
@@ -273,6 +280,7 @@ extension AMQPConnection {
             self.repairs.forget(.consumer(channel: id, tag: tag))
             return
         }
+        try self.requireDeclared(.queue(consumer.record.queue), for: "basic.consume")
         // Asked on the operations' channel first: if the queue is missing, the error closes that one and not the
         // program's, where it would also give back every message that is being worked on.
         let queue = QueueRecord(name: consumer.record.queue)
@@ -364,6 +372,14 @@ extension AMQPConnection {
 }
 
 extension RepairItem {
+    /// Whether others may need it.
+    fileprivate var isDeclaration: Bool {
+        switch self {
+        case .operations, .exchange, .queue, .binding: true
+        case .channel, .consumer: false
+        }
+    }
+
     /// Whether its failure means that something the program declared is missing.
     var isOfProgram: Bool {
         switch self {

@@ -28,6 +28,8 @@ public actor AMQPConnection {
 
     var topology = Topology()
     var repairs: RepairQueue
+    /// What the supervisor is waiting for.
+    var batch: Set<RepairItem> = []
     var audit: Audit
     /// Carries everything about exchanges and queues, so that an error there closes no channel of the program.
     let operations = ChannelState(id: 0)

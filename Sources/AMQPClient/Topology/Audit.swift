@@ -5,12 +5,11 @@ struct Audit {
     var due: ContinuousClock.Instant?
     /// What is asked, and was not answered yet.
     var pending: [RepairItem] = []
-    /// When the last round was over.
-    private var lastRound: ContinuousClock.Instant
+    /// When the last round was over; nil where there was none on this connection.
+    private var lastRound: ContinuousClock.Instant?
 
-    init(every interval: Duration, now: ContinuousClock.Instant = .now) {
+    init(every interval: Duration) {
         self.interval = interval
-        self.lastRound = now
     }
 
     /// So many times as long as a round would take it is waited from one to the next: a broker that is slow, because hundreds
@@ -18,6 +17,15 @@ struct Audit {
     private static let rest = 20
     /// The longest time between two rounds, unless the interval is longer.
     private static let longestRest = Duration.seconds(60)
+
+    /// A connection is new, and its first round is a whole one however slow the broker is.
+    ///
+    /// What the old connection held may go while the new one takes its place, most of all where the broker has much to do.
+    mutating func begin() {
+        self.pending = []
+        self.lastRound = nil
+        self.schedule()
+    }
 
     /// Sets the time of the next look: spread, so that many workers do not ask their broker in step.
     ///
@@ -31,9 +39,10 @@ struct Audit {
     ///
     /// By that alone, and not by how long the last round took: what was slow then may be quick again.
     func allowsRound(of questions: Int, taking duration: Duration, now: ContinuousClock.Instant = .now) -> Bool {
+        guard let lastRound else { return true }
         let rest = min(duration * questions * Self.rest, Self.longestRest)
         // The looks themselves are spread.
-        return rest <= self.interval || now - self.lastRound >= rest * 0.75
+        return rest <= self.interval || now - lastRound >= rest * 0.75
     }
 
     /// All was asked.
